@@ -1,0 +1,22 @@
+// Greedy decoding, batch-safe: every row stops at its own stop token and leaves the batch.
+#pragma once
+
+#include <vector>
+
+#include "../engine/job.h"
+#include "../models/model.h"
+
+namespace seprog {
+
+struct GenerateOptions {
+  int64_t maxNewTokens = 32;
+  /// false: every row decodes exactly maxNewTokens (GPT-2's protocol; also used for timing).
+  bool stopAtEnd = true;
+};
+
+/// New token ids per row, the stop token included where it was reached.
+/// Cancellation is checked between tokens. Source: models.md section 9.
+TokenRows generateGreedy(const Architecture& architecture, const Weights& weights, const Encoded& encoded,
+                         const at::Tensor& prompt_BPD, const GenerateOptions& options, JobContext& context);
+
+}  // namespace seprog

@@ -1,0 +1,94 @@
+// What every editor and trainer offers. A new editor is one file here, one in src/editors and a line in each registry.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../decode/greedy.h"
+#include "../engine/job.h"
+#include "../json.h"
+#include "../models/model.h"
+
+namespace seprog {
+
+/// What a prefixed or routed model decided per row; empty for others.
+struct ScopeDecision {
+  std::vector<float> logit;       // ℓ(x); in scope iff > 0
+  std::vector<int32_t> selected;  // arg-max edit of α; −1 with an empty memory
+};
+
+/// Per target token in row order (N = Σ target lengths), and per row.
+struct TokenScores {
+  std::vector<float> logProb;    // ln p(y_t | y_<t, x), N
+  std::vector<int32_t> argmax;   // N
+  std::vector<float> rowLoss;    // −Σ_t ln p of the row's tokens, B
+  ScopeDecision scope;
+};
+
+struct Generation {
+  TokenRows tokens;
+  ScopeDecision scope;
+};
+
+/// Anything that answers: a base model, an overlay, a router, a prefixed model. Immutable from outside.
+class Scorer {
+ public:
+  virtual ~Scorer() = default;
+  virtual const Model& base() const = 0;
+  virtual TokenScores score(const PairRows& batch, JobContext& context) const = 0;
+  /// Teacher-forced logits at target positions, [N, V]; what compare() takes KL over.
+  virtual at::Tensor targetLogits(const PairRows& batch, JobContext& context) const = 0;
+  virtual Generation generate(const TokenRows& source, const GenerateOptions& options, JobContext& context) const = 0;
+};
+
+/// The unedited model as a scorer.
+std::shared_ptr<Scorer> baseScorer(std::shared_ptr<const Model> model);
+
+/// KL(p_base ‖ p_edited) per target token [N], first argument = `reference` (metrics.md section 6).
+std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited, const PairRows& batch, JobContext& context);
+
+/// n episodes of K edits each, packed: all row groups have n·K rows, episode after episode.
+/// In-scope row i belongs to edit i of the same episode. `editText` is tokenised for the editor's own encoder.
+struct EpisodeBatch {
+  int64_t episodes = 1;
+  PairRows edits;
+  TokenRows editText;
+  PairRows inScope;
+  PairRows outScope;
+};
+
+/// Named figures of a step: "loss", "gradNorm", and what the editor adds.
+using Figures = std::vector<std::pair<std::string, double>>;
+
+/// Edits to apply: rows of x_e → y_e, the edit text for the editor's encoder, and a label per edit for people.
+struct EditRequests {
+  PairRows edits;
+  TokenRows editText;
+  std::vector<std::string> labels;
+};
+
+class Editor {
+ public:
+  virtual ~Editor() = default;
+  virtual const std::string& kind() const = 0;
+  /// One optimiser step. A throw or a cancel leaves parameters and optimiser state as they were;
+  /// a non-finite loss or gradient is NON_FINITE.
+  virtual Figures trainStep(const EpisodeBatch& batch, double learningRate, JobContext& context) = 0;
+  /// The same losses without a step or a graph.
+  virtual Figures validate(const EpisodeBatch& batch, JobContext& context) = 0;
+  /// editor.json + editor.safetensors [+ optimizer.safetensors] in an existing directory, each written atomically.
+  virtual void save(const std::string& directory, bool withOptimizer) const = 0;
+  /// Throws CHECKPOINT_INVALID when the folder was made by another kind or other sizes; nothing changes then.
+  virtual void restore(const std::string& directory, bool withOptimizer) = 0;
+  /// FNV-1a over the trained weights, as 16 hex digits: ties a saved memory to the editor that made it.
+  virtual std::string fingerprint() const = 0;
+  virtual std::shared_ptr<Scorer> edit(const EditRequests& requests, std::shared_ptr<Scorer> onto, JobContext& context) = 0;
+};
+
+/// Builds an editor from its decoded spec: {"kind": "seprog", …}. Throws CONFIG_INVALID / UNSUPPORTED.
+std::shared_ptr<Editor> makeEditor(const Json& spec, std::shared_ptr<const Model> base);
+
+}  // namespace seprog

@@ -1,0 +1,103 @@
+// What an editor, a decoder and a scorer may ask of a base model family. One subclass per architecture, one file each.
+//
+// B rows, S source columns, T target columns, P prompt rows, D hidden width, V vocabulary, N target tokens in the batch.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../json.h"
+#include "../tensor/token_batch.h"
+#include "../tensor/weights.h"
+
+namespace seprog {
+
+/// Encoder output of a batch: reused for pooling (b(x)), for cross-attention, and by base and prompted decoding alike.
+struct Encoded {
+  TokenBatch source;
+  at::Tensor h_BSD;
+  Encoded select(const at::Tensor& rows_R) const;
+};
+
+enum class Pooling { Mean, First, Last };
+
+/// Mean over real positions, or the first or last real position, of h_BSD: [B, D] (seprog.md R6).
+at::Tensor pool(const at::Tensor& h_BSD, const TokenBatch& tokens, Pooling pooling);
+
+/// Targets of a teacher-forced pass: `target` rows hold y_1 … y_T including the stop token.
+/// `flatRows_N` indexes the real target positions in a flattened [B·T]; `labels_N` are their ids.
+struct Targets {
+  TokenBatch tokens;
+  at::Tensor flatRows_N;
+  at::Tensor labels_N;
+  at::Tensor rowOf_N;  // which of the B rows a target token belongs to
+};
+Targets makeTargets(const TokenRows& target, int64_t padId, int64_t vocabulary, const at::Device& device);
+
+/// The caller owns decoding state; a step consumes one id per row and gives logits of the next token.
+class DecodeState {
+ public:
+  virtual ~DecodeState() = default;
+  /// ids_R: last token of each live row. Returns logits_RV. Each call moves one position on.
+  virtual at::Tensor step(const at::Tensor& ids_R) = 0;
+  /// Keeps only these rows of all caches (finished rows are dropped from the batch).
+  virtual void keep(const at::Tensor& rows_R) = 0;
+};
+
+class Architecture {
+ public:
+  virtual ~Architecture() = default;
+
+  virtual const std::string& family() const = 0;  // "t5"
+  /// config.json as loaded.
+  virtual const Json& config() const = 0;
+  virtual int64_t hiddenWidth() const = 0;     // D of encoder states; d_b of seprog.md
+  virtual int64_t embeddingWidth() const = 0;  // d of a prompt vector
+  virtual int64_t vocabulary() const = 0;
+  virtual int64_t padId() const = 0;
+  virtual int64_t startId() const = 0;
+  virtual int64_t stopId() const = 0;
+  /// The embedding table prompts are initialised from.
+  virtual const at::Tensor& embeddingTable(const Weights& weights) const = 0;
+  /// Tensor names the architecture reads with their shapes: what a loader checks and an initialiser fills.
+  virtual std::vector<std::pair<std::string, std::vector<int64_t>>> expectedWeights() const = 0;
+  /// Fresh weights as the family's own initialisation makes them. Same seed, same bits.
+  virtual TensorTable initialise(uint64_t seed) const = 0;
+  /// Renames and drops what checkpoints of this family carry (duplicates, tied copies, stray buffers); in place.
+  virtual void normaliseNames(TensorTable& table) const = 0;
+  /// models.md section 8: what the gradient-based editors edit, in order.
+  virtual std::vector<std::string> editableWeights() const = 0;
+
+  virtual Encoded encode(const Weights& weights, const TokenBatch& source, Taps* taps = nullptr) const = 0;
+  /// Teacher-forced logits at the target positions only, [N, V] in the order of `targets.flatRows_N`.
+  /// `prompt_BPD` undefined: no prompt. The head never runs on other rows.
+  virtual at::Tensor targetLogits(const Weights& weights, const Encoded& encoded, const Targets& targets,
+                                  const at::Tensor& prompt_BPD, Taps* taps = nullptr) const = 0;
+  /// Prompt rows are processed here, once; they do not count towards new tokens.
+  virtual std::unique_ptr<DecodeState> startDecode(const Weights& weights, const Encoded& encoded,
+                                                   const at::Tensor& prompt_BPD) const = 0;
+};
+
+/// An immutable base model: a family and its weights on one device.
+struct Model {
+  std::shared_ptr<const Architecture> architecture;
+  Weights weights;
+  at::Device device = at::Device(at::kCPU);
+};
+
+/// Throws UNSUPPORTED for an unknown `model_type`, CONFIG_INVALID for bad fields.
+std::shared_ptr<const Architecture> makeArchitecture(const Json& config);
+
+/// Loads a Hugging Face folder: config.json, then model.safetensors or model.safetensors.index.json with its shards.
+/// Half-precision weights are widened to fp32. Throws CHECKPOINT_INVALID (missing, truncated or malformed file),
+/// WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE (a NaN or infinity in a weight), each naming file and tensor.
+Model loadModel(const std::string& directory, const at::Device& device);
+Model createModel(const Json& config, uint64_t seed, const at::Device& device);
+/// Writes config.json and model.safetensors atomically. dtype: "fp32" | "fp16" | "bf16".
+void saveModel(const Model& model, const std::string& directory, const std::string& dtype);
+
+}  // namespace seprog

@@ -1,0 +1,252 @@
+/**
+ * What the native addon exports, exactly. A seam test compares the addon's real exports with this file.
+ * Tensors never cross: token ids go in as typed arrays, numbers and typed arrays come back.
+ *
+ * B rows, N real tokens. Every method that returns a promise runs on the engine thread and rejects with an Error whose
+ * `code` is one of the stable codes in src/errors.ts. Classes cannot be constructed from JS except Engine and CancelToken.
+ */
+
+/** B ragged rows: `ids` is their concatenation, `lengths[b]` the number of ids of row b. */
+export interface TokenRows {
+  readonly ids: Int32Array;
+  readonly lengths: Int32Array;
+}
+
+/** The same number of rows on both sides. Targets end with the family's stop token. */
+export interface PairRows {
+  readonly source: TokenRows;
+  readonly target: TokenRows;
+}
+
+/**
+ * n episodes of K edits each, packed episode after episode: every group has n·K rows; in-scope row i belongs to edit i.
+ * `editText` is tokenised for the editor's own encoder.
+ */
+export interface EpisodeBatch {
+  readonly episodes: number;
+  readonly edits: PairRows;
+  readonly editText: TokenRows;
+  readonly inScope: PairRows;
+  readonly outScope: PairRows;
+}
+
+/** Edits to apply; `labels` are what people see in a listing. */
+export interface EditRequests {
+  readonly edits: PairRows;
+  readonly editText: TokenRows;
+  readonly labels: readonly string[];
+}
+
+/** One phase of a measured call. `deviceNs` is null where the device has no clock of its own (CPU). */
+export interface PhaseRecord {
+  readonly name: string;
+  readonly wallNs: number;
+  readonly deviceNs: number | null;
+  readonly baselineBytes: number;
+  readonly peakBytes: number;
+  readonly peakReservedBytes: number;
+}
+
+/** `total` spans the whole job on the engine thread; `queuedNs` is the wait before it. */
+export interface Measurement {
+  readonly total: PhaseRecord;
+  readonly queuedNs: number;
+  readonly phases: readonly PhaseRecord[];
+}
+
+export interface Measured {
+  readonly measurement?: Measurement;
+}
+
+export interface NativeCancelToken {
+  cancel(): void;
+  readonly cancelled: boolean;
+}
+
+export interface CallOptions {
+  readonly cancel?: NativeCancelToken;
+  readonly measure?: boolean;
+}
+
+/** A spec object as the core's option reader decodes it; unknown keys are CONFIG_INVALID. */
+export type Spec = { readonly [key: string]: SpecValue };
+export type SpecValue = null | boolean | number | string | readonly SpecValue[] | Spec;
+
+/** Scope decision per row: `logit` > 0 means in scope; `selected` is the arg-max edit row (−1: empty memory). */
+export interface ScopeDecision {
+  readonly logit: Float32Array;
+  readonly selected: Int32Array;
+}
+
+export interface TokenScores extends Measured {
+  /** ln p(y_t | y_<t, x) per target token, [N] in row order. */
+  readonly logProb: Float32Array;
+  readonly argmax: Int32Array;
+  /** −Σ_t ln p per row, [B]. */
+  readonly rowLoss: Float32Array;
+  readonly scope?: ScopeDecision;
+}
+
+export interface Generation extends Measured {
+  /** New tokens, the stop token included where it was reached. */
+  readonly tokens: TokenRows;
+  readonly scope?: ScopeDecision;
+}
+
+export interface GenerateOptions extends CallOptions {
+  /** Default 32. */
+  readonly maxNewTokens?: number;
+  /** Default true. */
+  readonly stopAtEnd?: boolean;
+}
+
+/** Named figures of a step: `loss`, `gradNorm` and what the trainable adds (`scopeLoss`, `promptLoss`, …). */
+export interface StepResult extends Measured {
+  readonly figures: { readonly [name: string]: number };
+}
+
+export interface NativeScorer {
+  score(batch: PairRows, options?: CallOptions): Promise<TokenScores>;
+  /** KL(p_this ‖ p_other) per target token, [N]: call it on the reference model. */
+  compare(other: NativeScorer, batch: PairRows, options?: CallOptions): Promise<{ readonly kl: Float32Array } & Measured>;
+  generate(source: TokenRows, options?: GenerateOptions): Promise<Generation>;
+  dispose(): Promise<void>;
+  readonly disposed: boolean;
+}
+
+export interface ModelInfo {
+  readonly family: string;
+  readonly parameterCount: number;
+  readonly checksum: string;
+  readonly vocabulary: number;
+  readonly padId: number;
+  readonly startId: number;
+  readonly stopId: number;
+}
+
+export interface NativeModel extends NativeScorer {
+  readonly info: ModelInfo;
+  save(directory: string, options?: CallOptions & { readonly dtype?: "fp32" | "fp16" | "bf16" }): Promise<void>;
+}
+
+export type NativeEditedModel = NativeScorer;
+
+export interface SaveOptions extends CallOptions {
+  /** Also the optimiser's state, for exact resume. Default false. */
+  readonly optimizer?: boolean;
+}
+
+export interface NativeEditor {
+  readonly kind: string;
+  trainStep(batch: EpisodeBatch, options: CallOptions & { readonly learningRate: number }): Promise<StepResult>;
+  validate(batch: EpisodeBatch, options?: CallOptions): Promise<StepResult>;
+  save(directory: string, options?: SaveOptions): Promise<void>;
+  restore(directory: string, options?: SaveOptions): Promise<void>;
+  /** 16 hex digits over the trained weights. */
+  fingerprint(options?: CallOptions): Promise<string>;
+  edit(
+    requests: EditRequests,
+    onto: NativeModel | NativeEditedModel,
+    options?: CallOptions,
+  ): Promise<{ readonly model: NativeEditedModel } & Measured>;
+  /** UNSUPPORTED for editors without a memory. */
+  createMemory(options?: CallOptions): Promise<NativeEditMemory>;
+  loadMemory(path: string, options?: CallOptions): Promise<NativeEditMemory>;
+  /** A live view over the memory: later changes are seen by the next call. */
+  withMemory(
+    memory: NativeEditMemory,
+    options?: CallOptions & { readonly gate?: "scope" | "always" },
+  ): Promise<NativeEditedModel>;
+  dispose(): Promise<void>;
+  readonly disposed: boolean;
+}
+
+export interface NativeFineTuner {
+  trainStep(batch: PairRows, options: CallOptions & { readonly learningRate: number }): Promise<StepResult>;
+  validate(batch: PairRows, options?: CallOptions): Promise<StepResult>;
+  /** The current weights as an immutable model. */
+  snapshot(options?: CallOptions): Promise<NativeModel>;
+  save(directory: string, options?: SaveOptions): Promise<void>;
+  restore(directory: string, options?: SaveOptions): Promise<void>;
+  dispose(): Promise<void>;
+  readonly disposed: boolean;
+}
+
+export interface MemoryRow {
+  readonly id: number;
+  readonly label: string;
+}
+
+export interface NativeEditMemory {
+  /** Embeds the texts with the editor's encoder and appends rows; resolves to their ids. */
+  add(editText: TokenRows, labels: readonly string[], options?: CallOptions): Promise<readonly number[]>;
+  update(id: number, editText: TokenRows, label: string, options?: CallOptions): Promise<void>;
+  delete(ids: readonly number[], options?: CallOptions): Promise<void>;
+  list(options?: CallOptions): Promise<readonly MemoryRow[]>;
+  size(options?: CallOptions): Promise<number>;
+  snapshot(options?: CallOptions): Promise<number>;
+  rollback(snapshotId: number, options?: CallOptions): Promise<void>;
+  save(path: string, options?: CallOptions): Promise<void>;
+  dispose(): Promise<void>;
+  readonly disposed: boolean;
+}
+
+export interface MemoryStats {
+  /** Bytes held by live tensors on the device. */
+  readonly allocatedBytes: number;
+  /** Highest since the last reset. */
+  readonly peakBytes: number;
+  /** Allocated plus cached by the allocator. */
+  readonly reservedBytes: number;
+  /** The process's resident high-water mark (VmHWM). */
+  readonly processPeakBytes: number;
+}
+
+export interface EngineOptions {
+  /** "cpu" (default) or "cuda:N". */
+  readonly device?: string;
+  /** Compute threads of the engine thread. Default: SLURM_CPUS_PER_TASK, else the cores this process may run on. */
+  readonly threads?: number;
+}
+
+export interface NativeEngine {
+  readonly device: string;
+  readonly threads: number;
+  loadModel(directory: string, options?: CallOptions): Promise<NativeModel>;
+  createModel(config: Spec, options: CallOptions & { readonly seed: number }): Promise<NativeModel>;
+  createEditor(spec: Spec, base: NativeModel, options?: CallOptions): Promise<NativeEditor>;
+  createFineTuner(spec: Spec, start: NativeModel, options?: CallOptions): Promise<NativeFineTuner>;
+  memoryStats(options?: CallOptions & { readonly resetPeak?: boolean }): Promise<MemoryStats>;
+  /** Waits for the running job, rejects queued ones with DISPOSED, releases everything this engine made. */
+  close(): Promise<void>;
+  readonly closed: boolean;
+}
+
+export interface BuildInfo {
+  readonly version: string;
+  /** libtorch's version the addon was compiled against and the one that is loaded. */
+  readonly libtorchCompiled: string;
+  readonly libtorchLoaded: string;
+  readonly compiler: string;
+  readonly blas: string;
+  readonly cpuCapability: string;
+}
+
+export interface DeviceInfo {
+  readonly name: string;
+  readonly description: string;
+  /** "8.0" for an A100; null on the CPU. */
+  readonly computeCapability: string | null;
+  readonly totalBytes: number;
+}
+
+export interface NativeAddon {
+  readonly Engine: new (options?: EngineOptions) => NativeEngine;
+  readonly CancelToken: new () => NativeCancelToken;
+  buildInfo(): BuildInfo;
+  listDevices(): readonly DeviceInfo[];
+  /** A small matrix product and its gradient against known values; false means this build computes wrongly. */
+  selfTest(): boolean;
+  /** Stops every engine of this environment; called on process exit. */
+  shutdown(): void;
+}
