@@ -1,0 +1,196 @@
+/**
+ * What an evaluation writes: one `EditRecordLine` per edit (JSON Lines), one `CellResult` per cell (`result.json`) and
+ * one `Summary` per run (`summary.json`, versioned). The schemas are the documentation and the check in one.
+ */
+import { z } from "zod";
+
+/** Raised whenever a field of `Summary` changes its name, its unit or its meaning. */
+export const SUMMARY_SCHEMA_VERSION = 1;
+
+/** An estimate over n edits (or repetitions) with its percentile bootstrap interval at 95 %. */
+export const figureSchema = z.strictObject({
+  value: z.number(),
+  low: z.number(),
+  high: z.number(),
+  n: z.int().nonnegative(),
+});
+export type Figure = z.infer<typeof figureSchema>;
+
+/** null: the data set or the editor has nothing to measure it on. */
+const optionalFigure = figureSchema.nullable();
+
+/** The editor's decision on one input; absent for editors without a scope classifier. */
+const scopeSchema = z.strictObject({
+  /** In scope iff > 0. */
+  logit: z.number(),
+  /** Position among the episode's K edits of the edit attended to most; −1 with an empty memory. */
+  selected: z.int(),
+});
+
+/** One question put to the base and to the edited model. Strings are as generated, not normalised. */
+const probeShape = {
+  input: z.string(),
+  base: z.string(),
+  edited: z.string(),
+  scope: scopeSchema.optional(),
+} as const;
+
+/** A question the edit should change. */
+export const inScopeProbeSchema = z.strictObject({
+  ...probeShape,
+  /** Any of these counts as right. */
+  expected: z.array(z.string()).min(1),
+  match: z.boolean(),
+  matchStrict: z.boolean(),
+  /** Every target token is the arg-max under teacher forcing. */
+  teacherForced: z.boolean(),
+  /** −ln p of the expected answer's tokens under the edited model, and their number. */
+  negLogLik: z.number(),
+  tokens: z.int(),
+});
+export type InScopeProbe = z.infer<typeof inScopeProbeSchema>;
+
+/** A question the edit should leave alone. */
+export const outScopeProbeSchema = z.strictObject({
+  ...probeShape,
+  gold: z.array(z.string()).min(1),
+  /** The edited model says what the base says. */
+  same: z.boolean(),
+  sameStrict: z.boolean(),
+  /** The edited model's, and the base's, answer is among `gold`. */
+  goldMatch: z.boolean(),
+  baseGoldMatch: z.boolean(),
+  /** Arg-max tokens of base and edited model agree at every target token under teacher forcing on the gold answer. */
+  teacherForcedSame: z.boolean(),
+  /** Σ over target tokens of KL(base ‖ edited), and their number. */
+  kl: z.number(),
+  tokens: z.int(),
+});
+export type OutScopeProbe = z.infer<typeof outScopeProbeSchema>;
+
+/** All that was asked about one edit. Line i of the file is edit `edit` of episode `episode`. */
+export const editRecordSchema = z.strictObject({
+  episode: z.int().nonnegative(),
+  edit: z.int().nonnegative(),
+  id: z.string(),
+  question: z.string(),
+  answer: z.string(),
+  /** The edit's own question. */
+  self: inScopeProbeSchema,
+  /** Clean rephrases: what `ES` is measured on. */
+  inScope: z.array(inScopeProbeSchema),
+  /** Rephrases with an unrelated sentence in front: `ESnoisy`. */
+  noisy: z.array(inScopeProbeSchema),
+  /** Other records drawn at random: `DD`. */
+  outScope: z.array(outScopeProbeSchema),
+  /** Questions close to the edit that it must not touch: `DDhard`. */
+  hard: z.array(outScopeProbeSchema),
+});
+export type EditRecordLine = z.infer<typeof editRecordSchema>;
+
+const gateSchema = z.strictObject({
+  accuracy: figureSchema,
+  precision: figureSchema,
+  recall: figureSchema,
+});
+
+const trainCostSchema = z.strictObject({
+  /** Wall time of one optimiser step at this K: edit, losses, backward, update. */
+  stepWallMs: figureSchema,
+  /** Highest bytes held by tensors on the device during the step. */
+  peakBytes: figureSchema,
+});
+
+const inferenceCostSchema = z.strictObject({
+  /** Applying the K edits plus predicting the K in-scope inputs. */
+  wallMs: figureSchema,
+  peakBytes: figureSchema,
+  promptsPerSecond: figureSchema,
+});
+
+/** One row of the result table: method × data set × base model × K × seed. */
+export const summaryCellSchema = z.strictObject({
+  method: z.string(),
+  dataset: z.string(),
+  model: z.string(),
+  K: z.int().positive(),
+  seed: z.int(),
+  nEdits: z.int().positive(),
+  ES: optionalFigure,
+  ESself: figureSchema,
+  ESall: figureSchema,
+  ESnoisy: optionalFigure,
+  DD: figureSchema,
+  DDgold: figureSchema,
+  DDhard: optionalFigure,
+  gate: gateSchema.nullable(),
+  teacherForced: z.strictObject({ ES: optionalFigure, DD: figureSchema }),
+  train: trainCostSchema.nullable(),
+  inference: inferenceCostSchema,
+  /** 16 hex digits over everything that decides the cell's figures. */
+  configHash: z.string(),
+});
+export type SummaryCell = z.infer<typeof summaryCellSchema>;
+
+/** Figures that stand in `result.json` and the report's details, not in the summary table. */
+const detailSchema = z.strictObject({
+  ESstrict: optionalFigure,
+  DDstrict: figureSchema,
+  /** Gold mismatch of the unedited model on the same inputs: read `DDgold` against it. */
+  errBase: figureSchema,
+  gateAuc: optionalFigure,
+  /** Share of in-scope inputs whose most attended edit is their own. */
+  selectionAccuracy: optionalFigure,
+  /** Gate-off share of the hard and the random out-of-scope inputs are 1 − these. */
+  gateOnHard: optionalFigure,
+  gateOnRandom: optionalFigure,
+  /** KL(base ‖ edited) per target token of the out-of-scope gold answers, nats. */
+  klOut: figureSchema,
+  /** −ln p per target token of the in-scope answers under the edited model, nats. */
+  nllIn: optionalFigure,
+});
+export type CellDetail = z.infer<typeof detailSchema>;
+
+/** How a cost was taken, with its raw samples. */
+const timingSchema = z.strictObject({
+  warmup: z.int().nonnegative(),
+  repetitions: z.int().positive(),
+  inferenceWallMs: z.array(z.number()),
+  inferencePeakBytes: z.array(z.number()),
+  editWallMs: z.array(z.number()),
+  trainStepWallMs: z.array(z.number()),
+  trainPeakBytes: z.array(z.number()),
+  /** The process's resident high-water mark when the cell ended. */
+  processPeakBytes: z.number(),
+});
+export type CellTiming = z.infer<typeof timingSchema>;
+
+/** `result.json` of a cell: written last, by rename, so its presence means the cell is done. */
+export const cellResultSchema = z.strictObject({
+  schemaVersion: z.literal(SUMMARY_SCHEMA_VERSION),
+  cell: summaryCellSchema,
+  detail: detailSchema,
+  timing: timingSchema,
+  provenance: z.strictObject({
+    episodes: z.int().positive(),
+    /** SHA-256 of the episodes: equal for all methods of a (data set, K). */
+    episodesChecksum: z.string(),
+    modelChecksum: z.string(),
+    editorFingerprint: z.string().nullable(),
+    device: z.string(),
+    threads: z.int().positive(),
+    precision: z.string(),
+    startedAt: z.string(),
+    wallMs: z.number(),
+  }),
+});
+export type CellResult = z.infer<typeof cellResultSchema>;
+
+/** `summary.json`. `environment` is the content of the run's environment.json. */
+export const summarySchema = z.strictObject({
+  schemaVersion: z.literal(SUMMARY_SCHEMA_VERSION),
+  suite: z.string(),
+  environment: z.record(z.string(), z.json()),
+  cells: z.array(summaryCellSchema),
+});
+export type Summary = z.infer<typeof summarySchema>;
