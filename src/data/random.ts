@@ -1,0 +1,90 @@
+import { SeprogError } from "../errors.js";
+
+const STATE_FORM = /^[0-9a-f]{32}$/;
+
+/**
+ * Seeded generator for all sampling outside the engine: xoshiro128++ (Blackman and Vigna), state filled by splitmix32.
+ * Its state is a string, so that a sampler resumes exactly.
+ */
+export class Rng {
+  readonly #s: Uint32Array;
+
+  private constructor(state: Uint32Array) {
+    this.#s = state;
+  }
+
+  static fromSeed(seed: number): Rng {
+    let z = seed >>> 0;
+    const state = new Uint32Array(4);
+    for (let i = 0; i < 4; i++) {
+      z = (z + 0x9e3779b9) >>> 0;
+      let t = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+      t = Math.imul(t ^ (t >>> 15), 0x735a2d97);
+      state[i] = t ^ (t >>> 15);
+    }
+    return new Rng(state);
+  }
+
+  /** @throws SeprogError DATA_INVALID if `state` is not what `state()` gave */
+  static fromState(state: string): Rng {
+    if (!STATE_FORM.test(state))
+      throw new SeprogError(
+        "DATA_INVALID",
+        `expected 32 hexadecimal digits for \`rng\` but received "${state}"`,
+      );
+    return new Rng(
+      Uint32Array.from({ length: 4 }, (_, i) => Number.parseInt(state.slice(8 * i, 8 * i + 8), 16)),
+    );
+  }
+
+  state(): string {
+    return Array.from(this.#s, (word) => word.toString(16).padStart(8, "0")).join("");
+  }
+
+  /** Uniform 32-bit unsigned integer. */
+  next(): number {
+    const [s0 = 0, s1 = 0, s2 = 0, s3 = 0] = this.#s;
+    const sum = (s0 + s3) >>> 0;
+    const result = (((sum << 7) | (sum >>> 25)) + s0) >>> 0;
+    const c = s2 ^ s0;
+    const d = s3 ^ s1;
+    this.#s[1] = s1 ^ c;
+    this.#s[0] = s0 ^ d;
+    this.#s[2] = c ^ (s1 << 9);
+    this.#s[3] = (d << 11) | (d >>> 21);
+    return result;
+  }
+
+  /** Uniform integer in [0, bound), without modulo bias; `bound` in 1 … 2³². */
+  int(bound: number): number {
+    const limit = 2 ** 32 - (2 ** 32 % bound);
+    for (;;) {
+      const draw = this.next();
+      if (draw < limit) return draw % bound;
+    }
+  }
+
+  /** Uniform number in [0, 1). */
+  unit(): number {
+    return this.next() / 2 ** 32;
+  }
+
+  chance(probability: number): boolean {
+    return this.unit() < probability;
+  }
+
+  pick<T>(items: readonly T[]): T {
+    const item = items[this.int(items.length)];
+    if (item === undefined) throw new SeprogError("INTERNAL", "expected a non-empty list to pick from");
+    return item;
+  }
+
+  /** Fisher–Yates, in place. */
+  shuffle<T>(items: T[]): T[] {
+    for (let i = items.length - 1; i > 0; i--) {
+      const j = this.int(i + 1);
+      [items[i], items[j]] = [items[j] as T, items[i] as T];
+    }
+    return items;
+  }
+}
