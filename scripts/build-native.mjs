@@ -3,6 +3,7 @@
 // that fetches. Usage: build-native.mjs [--tests] [--jobs N] [--clean]
 import { spawnSync } from "node:child_process";
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -53,7 +54,13 @@ function writeJson(file, value) {
  * Configures when anything that configures changed, builds, and records the libtorch beside the addon.
  * Throws BuildError.
  */
-export async function buildNative({ libtorch, tests = false, jobs = buildJobs(), clean = false, log = console.log }) {
+export async function buildNative({
+  libtorch,
+  tests = false,
+  jobs = buildJobs(),
+  clean = false,
+  log = console.log,
+}) {
   const missing = missingBuildTools();
   if (missing.length > 0) throw new BuildError(`missing: ${missing.join(", ")}`);
 
@@ -82,6 +89,13 @@ function build({ libtorch, tests, jobs, clean, log }) {
   }
   log(`seprog-native: compiling with ${jobs} jobs`);
   cmakeJs(["build", ...common, "-p", String(jobs)]);
+  // By copy and rename: a failed or killed build leaves the previous addon whole, and a running process keeps its own.
+  for (const addon of ["seprog_preload.node", "seprog_native.node"]) {
+    const target = path.join(path.dirname(buildRecordPath(packageRoot)), addon);
+    mkdirSync(path.dirname(target), { recursive: true });
+    copyFileSync(path.join(buildDir, "addons", addon), `${target}.tmp`);
+    renameSync(`${target}.tmp`, target);
+  }
   writeJson(buildRecordPath(packageRoot), libtorch);
   log(`seprog-native: built in ${((performance.now() - startMs) / 1000).toFixed(0)} s`);
 }

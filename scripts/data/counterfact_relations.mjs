@@ -32,7 +32,8 @@ function coveringRelations(votes) {
   const needed = Math.max(1, MIN_SHARE * open.length);
   while (open.length > 0) {
     const counts = new Map();
-    for (const vote of open) for (const relation of vote) counts.set(relation, (counts.get(relation) ?? 0) + 1);
+    for (const vote of open)
+      for (const relation of vote) counts.set(relation, (counts.get(relation) ?? 0) + 1);
     const [best, count] = [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))[0];
     if (count < needed) break;
     cover.add(best);
@@ -65,7 +66,8 @@ export function assignRelations(records, facts) {
     relationsOfTemplate.set(template, cover);
     for (const record of group) {
       const candidates = [...votes(record)].filter((relation) => cover.has(relation));
-      if (candidates.length === 0) dropped.set(record, "its subject and object are in no ParaRel fact file of its prompt");
+      if (candidates.length === 0)
+        dropped.set(record, "its subject and object are in no ParaRel fact file of its prompt");
       else if (candidates.length > 1) dropped.set(record, "two relations fit its prompt and its fact");
       else if (!objectsOf.get(candidates[0]).has(record.target_new))
         dropped.set(record, "the counterfactual answer is not an object of the relation");

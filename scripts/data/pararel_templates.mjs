@@ -11,7 +11,11 @@ const REJECTED = new Map([
 ]);
 
 function toTemplate(pattern) {
-  let text = pattern.replace(/\s+/g, " ").trim().replace(/ ?[.,]$/, "").replace("[Y]", "_");
+  let text = pattern
+    .replace(/\s+/g, " ")
+    .trim()
+    .replace(/ ?[.,]$/, "")
+    .replace("[Y]", "_");
   if (text.endsWith(" _")) text = text.slice(0, -2);
   return text[0].toUpperCase() + text.slice(1);
 }

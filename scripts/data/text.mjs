@@ -3,7 +3,10 @@
  * edit and as out-of-scope example. Compatibility form, lower case, letters and digits only.
  */
 export function groupKey(text) {
-  const key = text.normalize("NFKD").toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
+  const key = text
+    .normalize("NFKD")
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]/gu, "");
   return key === "" ? text : key;
 }
 

@@ -24,7 +24,8 @@ export function missingBuildTools(env = process.env) {
     problems.push("a C++ compiler (g++ 10 or later, or clang++)");
   } else if (/g\+\+|GCC/i.test(probe(compiler) ?? "")) {
     const version = probe(compiler, ["-dumpfullversion"]) ?? probe(compiler, ["-dumpversion"]) ?? "";
-    if (Number.parseInt(version, 10) < MINIMUM_GCC) problems.push(`g++ ${MINIMUM_GCC} or later (found ${version})`);
+    if (Number.parseInt(version, 10) < MINIMUM_GCC)
+      problems.push(`g++ ${MINIMUM_GCC} or later (found ${version})`);
   }
   const cmake = probe("cmake")?.match(/(\d+)\.(\d+)/);
   if (!cmake) {
@@ -42,6 +43,7 @@ export function generator() {
 
 /** As many compilers as there are cores, and as memory can hold. */
 export function buildJobs() {
-  const available = Number(readFileSync("/proc/meminfo", "utf8").match(/^MemAvailable:\s+(\d+)/m)?.[1] ?? 0) * 1024;
+  const available =
+    Number(readFileSync("/proc/meminfo", "utf8").match(/^MemAvailable:\s+(\d+)/m)?.[1] ?? 0) * 1024;
   return Math.max(1, Math.min(availableParallelism(), Math.floor(available / COMPILER_PEAK_BYTES)));
 }
