@@ -1,0 +1,48 @@
+import { z } from "zod";
+import { MODEL_FAMILIES } from "../models/registry.js";
+import { scheduleFields } from "./schedule.js";
+import { textSchema } from "./suite.js";
+
+/** `seprog-native pretrain`: a base model trained from scratch on the facts of data sets. */
+export const recipeSchema = z.strictObject({
+  schemaVersion: z.literal(1).default(1),
+  name: z.string().regex(/^[A-Za-z0-9._-]+$/),
+  description: z.string().default(""),
+  seed: z.int().min(0).default(0),
+  /** A `tokenizer.json`, relative to the recipe. */
+  tokenizer: z.string().min(1).default("tokenizer.json"),
+  model: z.discriminatedUnion("family", [MODEL_FAMILIES.t5.shape]),
+  /** Every wording of every fact of these data sets is shown; a wording with two answers is left out. */
+  datasets: z.array(z.string().min(1)).min(1),
+  /** At most this many facts, drawn by the seed. */
+  maxFacts: z.int().positive().nullable().default(null),
+  text: textSchema.prefault({}),
+  training: z.strictObject({
+    learningRate: scheduleFields.learningRate.default(2e-3),
+    warmupSteps: scheduleFields.warmupSteps.default(300),
+    schedule: scheduleFields.schedule.default("linear"),
+    endFactor: scheduleFields.endFactor.default(0.05),
+    /** A pass shows every fact once, in one of its wordings. */
+    epochs: z.number().positive(),
+    batchSize: z.int().positive().default(256),
+    /** Batches are cut from this many batches sorted by length, so that few pad positions are computed. */
+    bucketBatches: z.int().positive().default(16),
+    clipNorm: z.number().positive().default(1),
+    optimizer: z
+      .strictObject({
+        kind: z.enum(["adam"]).default("adam"),
+        beta1: z.number().min(0).lt(1).default(0.9),
+        beta2: z.number().min(0).lt(1).default(0.999),
+        epsilon: z.number().positive().default(1e-8),
+        weightDecay: z.number().min(0).default(0),
+      })
+      .prefault({}),
+    validateEverySteps: z.int().positive().default(500),
+    /** Wordings drawn for the validation figure during training; at the end every wording is asked. */
+    validationRows: z.int().positive().default(1500),
+    checkpointEverySteps: z.int().positive().default(1000),
+  }),
+  save: z.strictObject({ dtype: z.enum(["fp32", "fp16", "bf16"]).default("bf16") }).prefault({}),
+});
+
+export type RecipeConfig = z.infer<typeof recipeSchema>;

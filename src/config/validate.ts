@@ -1,0 +1,138 @@
+import { z } from "zod";
+import { SeprogError } from "../errors.js";
+import type { ConfigSource, Path } from "./source.js";
+import { closest, didYouMean } from "./suggest.js";
+
+type Issue = z.core.$ZodIssue;
+
+/** The config with its defaults filled in. Throws CONFIG_INVALID with every error at once, each with its place. */
+export function validateConfig<Schema extends z.ZodType>(
+  schema: Schema,
+  source: ConfigSource,
+): z.output<Schema> {
+  const result = schema.safeParse(source.value, { reportInput: true });
+  if (result.success) return result.data;
+  const problems = result.error.issues.flatMap((issue) => describe(issue, schema, source));
+  problems.sort((a, b) => a.place.localeCompare(b.place, "en", { numeric: true }));
+  const lines = problems.map(({ place, text }) => `  ${place}: ${text}`);
+  const count = lines.length === 1 ? "1 error" : `${lines.length} errors`;
+  throw new SeprogError("CONFIG_INVALID", `${count} in the configuration:\n${lines.join("\n")}`);
+}
+
+interface Problem {
+  readonly place: string;
+  readonly text: string;
+}
+
+function describe(issue: Issue, schema: z.ZodType, source: ConfigSource): Problem[] {
+  const path = issue.path.map((step) => (typeof step === "symbol" ? String(step) : step));
+  if (issue.code === "unrecognized_keys") {
+    const known = keysAt(schema, source.value, path);
+    return issue.keys.map((key) => ({
+      place: source.locateKey(path, key),
+      text: `unknown option \`${dotted([...path, key])}\`${didYouMean(key, known) || `; known here: ${known.join(", ")}`}`,
+    }));
+  }
+  const received = valueAt(source.value, path);
+  const expected = expectation(issue, received);
+  return [
+    {
+      place: source.locate(path),
+      text: `expected ${expected} for \`${dotted(path)}\` but received ${show(received)}`,
+    },
+  ];
+}
+
+function expectation(issue: Issue, received: unknown): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return article(issue.expected === "int" ? "integer" : issue.expected);
+    case "invalid_value": {
+      const values = issue.values.map((value) => JSON.stringify(value));
+      const guess = typeof received === "string" ? closest(received, issue.values.map(String)) : undefined;
+      return `${values.length > 1 ? "one of " : ""}${values.join(", ")}${guess === undefined ? "" : ` (did you mean "${guess}"?)`}`;
+    }
+    case "too_small":
+      return issue.origin === "number" || issue.origin === "int"
+        ? `a number ${issue.inclusive === false ? "above" : "of at least"} ${issue.minimum}`
+        : `at least ${issue.minimum} ${issue.origin === "string" ? "characters" : "items"}`;
+    case "too_big":
+      return issue.origin === "number" || issue.origin === "int"
+        ? `a number ${issue.inclusive === false ? "below" : "of at most"} ${issue.maximum}`
+        : `at most ${issue.maximum} ${issue.origin === "string" ? "characters" : "items"}`;
+    case "invalid_format":
+      return issue.pattern === undefined ? `a valid ${issue.format}` : `text that matches ${issue.pattern}`;
+    case "invalid_union":
+      return issue.discriminator === undefined ? "a value of a known form" : "a known kind";
+    case "invalid_key":
+      return "names made of letters, digits, - and _";
+    default:
+      return issue.message;
+  }
+}
+
+function article(type: string): string {
+  return /^[aeio]/.test(type) ? `an ${type}` : `a ${type}`;
+}
+
+function dotted(path: Path): string {
+  return path.length === 0 ? "(the whole file)" : path.join(".");
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return "nothing";
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let current = value;
+  for (const step of path) {
+    if (typeof current !== "object" || current === null) return undefined;
+    current = Reflect.get(current, step);
+  }
+  return current;
+}
+
+/** Names that the schema knows at `path`, following the data where a union must choose. */
+function keysAt(schema: z.ZodType, value: unknown, path: Path): string[] {
+  let current = unwrap(schema, value);
+  let here = value;
+  for (const step of path) {
+    here = valueAt(here, [step]);
+    const next = childOf(current, step);
+    if (next === undefined) return [];
+    current = unwrap(next, here);
+  }
+  return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
+}
+
+function childOf(schema: z.core.$ZodType, step: string | number): z.core.$ZodType | undefined {
+  if (schema instanceof z.ZodObject)
+    return Object.entries<z.core.$ZodType>(schema.shape).find(([key]) => key === step)?.[1];
+  if (schema instanceof z.ZodRecord) return schema.valueType;
+  if (schema instanceof z.ZodArray) return schema.element;
+  return undefined;
+}
+
+function unwrap(schema: z.core.$ZodType, value: unknown): z.core.$ZodType {
+  if (
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable
+  ) {
+    return unwrap(schema.unwrap(), value);
+  }
+  if (schema instanceof z.ZodDiscriminatedUnion) {
+    const key = schema.def.discriminator;
+    const wanted = valueAt(value, [key]);
+    const option = schema.options.find((candidate) => {
+      if (!(candidate instanceof z.ZodObject)) return false;
+      const literal = childOf(candidate, key);
+      return literal instanceof z.ZodLiteral && [...literal.values].some((known) => known === wanted);
+    });
+    return option ?? schema;
+  }
+  return schema;
+}
