@@ -90,7 +90,8 @@ export type EditRecordLine = z.infer<typeof editRecordSchema>;
 
 const gateSchema = z.strictObject({
   accuracy: figureSchema,
-  precision: figureSchema,
+  /** null: nothing was let through. */
+  precision: optionalFigure,
   recall: figureSchema,
 });
 
@@ -116,7 +117,8 @@ export const summaryCellSchema = z.strictObject({
   K: z.int().positive(),
   seed: z.int(),
   nEdits: z.int().positive(),
-  ES: optionalFigure,
+  /** Clean rephrases; the edit's own question where the data set has none. */
+  ES: figureSchema,
   ESself: figureSchema,
   ESall: figureSchema,
   ESnoisy: optionalFigure,
@@ -124,7 +126,7 @@ export const summaryCellSchema = z.strictObject({
   DDgold: figureSchema,
   DDhard: optionalFigure,
   gate: gateSchema.nullable(),
-  teacherForced: z.strictObject({ ES: optionalFigure, DD: figureSchema }),
+  teacherForced: z.strictObject({ ES: figureSchema, DD: figureSchema }),
   train: trainCostSchema.nullable(),
   inference: inferenceCostSchema,
   /** 16 hex digits over everything that decides the cell's figures. */
@@ -134,20 +136,20 @@ export type SummaryCell = z.infer<typeof summaryCellSchema>;
 
 /** Figures that stand in `result.json` and the report's details, not in the summary table. */
 const detailSchema = z.strictObject({
-  ESstrict: optionalFigure,
+  ESstrict: figureSchema,
   DDstrict: figureSchema,
   /** Gold mismatch of the unedited model on the same inputs: read `DDgold` against it. */
   errBase: figureSchema,
   gateAuc: optionalFigure,
   /** Share of in-scope inputs whose most attended edit is their own. */
   selectionAccuracy: optionalFigure,
-  /** Gate-off share of the hard and the random out-of-scope inputs are 1 − these. */
+  /** Share of hard and of random out-of-scope inputs that the gate lets through to the edits. */
   gateOnHard: optionalFigure,
   gateOnRandom: optionalFigure,
   /** KL(base ‖ edited) per target token of the out-of-scope gold answers, nats. */
   klOut: figureSchema,
   /** −ln p per target token of the in-scope answers under the edited model, nats. */
-  nllIn: optionalFigure,
+  nllIn: figureSchema,
 });
 export type CellDetail = z.infer<typeof detailSchema>;
 

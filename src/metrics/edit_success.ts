@@ -1,0 +1,58 @@
+import type { BootstrapOptions, Estimate } from "./bootstrap.js";
+import { type EditOutcome, headlineItems, type InScopeOutcome } from "./outcomes.js";
+import { episodeMean, tokenMean } from "./ratio.js";
+
+type Reading = (outcome: InScopeOutcome) => boolean;
+
+const share = (outcomes: readonly InScopeOutcome[], reading: Reading): number[] =>
+  outcomes.map((outcome) => Number(reading(outcome)));
+
+const generated: Reading = (outcome) => outcome.match;
+
+/** ES: free generation on clean rephrases gives the requested answer (SEPROG §5.4; MEND's edit_outer). */
+export function editSuccess(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
+  return episodeMean(edits, (edit) => share(headlineItems(edit), generated), options);
+}
+
+export function editSuccessStrict(
+  edits: readonly EditOutcome[],
+  options?: BootstrapOptions,
+): Estimate | null {
+  return episodeMean(edits, (edit) => share(headlineItems(edit), (item) => item.matchStrict), options);
+}
+
+/** ESself: the edit's own question. */
+export function editSuccessSelf(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
+  return episodeMean(edits, (edit) => share([edit.self], generated), options);
+}
+
+/** ESall: mean of an edit's rephrase share and its own question (MEND, equation 1). */
+export function editSuccessAll(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
+  return episodeMean(
+    edits,
+    (edit) => {
+      const rephrases = share(headlineItems(edit), generated);
+      const mean = rephrases.reduce((sum, value) => sum + value, 0) / rephrases.length;
+      return [(mean + Number(edit.self.match)) / 2];
+    },
+    options,
+  );
+}
+
+/** ESnoisy: rephrases that carry an unrelated sentence in front. */
+export function editSuccessNoisy(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
+  return episodeMean(edits, (edit) => share(edit.noisy, generated), options);
+}
+
+/** Every target token is the arg-max given the tokens before it: not a prediction, easier than ES (metrics.md §3). */
+export function editSuccessTeacherForced(
+  edits: readonly EditOutcome[],
+  options?: BootstrapOptions,
+): Estimate | null {
+  return episodeMean(edits, (edit) => share(headlineItems(edit), (item) => item.teacherForced), options);
+}
+
+/** −ln p per target token of the requested answers, nats. */
+export function inScopeNll(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
+  return tokenMean(edits, headlineItems, (item) => item.negLogLik, options);
+}

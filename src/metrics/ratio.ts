@@ -1,0 +1,75 @@
+import { type BootstrapOptions, bootstrap, type Estimate } from "./bootstrap.js";
+import type { EditOutcome } from "./outcomes.js";
+
+/** An edit's contribution to Σ numerator / Σ denominator. */
+export interface Ratio {
+  readonly numerator: number;
+  readonly denominator: number;
+}
+
+/** Σ numerator / Σ denominator with edits as the resampled units; null if nothing contributes. */
+export function ratioEstimate(
+  ratios: readonly Ratio[],
+  options: BootstrapOptions | undefined,
+): Estimate | null {
+  const numerators = Float64Array.from(ratios, (ratio) => ratio.numerator);
+  const denominators = Float64Array.from(ratios, (ratio) => ratio.denominator);
+  const contributing = denominators.reduce((count, denominator) => count + (denominator > 0 ? 1 : 0), 0);
+  const estimate = bootstrap(
+    ratios.length,
+    (counts) => {
+      let numerator = 0;
+      let denominator = 0;
+      for (let i = 0; i < counts.length; i++) {
+        const count = counts[i] ?? 0;
+        numerator += count * (numerators[i] ?? 0);
+        denominator += count * (denominators[i] ?? 0);
+      }
+      return numerator / denominator;
+    },
+    options,
+  );
+  return estimate && { ...estimate, n: contributing };
+}
+
+/**
+ * Mean over the items of an episode, then over episodes (metrics.md §2): an item of an episode with m items weighs 1/m.
+ * @param items the values of an edit's items, each in [0, 1] or any number
+ */
+export function episodeMean(
+  edits: readonly EditOutcome[],
+  items: (edit: EditOutcome) => readonly number[],
+  options?: BootstrapOptions,
+): Estimate | null {
+  const values = edits.map(items);
+  const itemsOfEpisode = new Map<number, number>();
+  edits.forEach(({ episode }, i) => {
+    itemsOfEpisode.set(episode, (itemsOfEpisode.get(episode) ?? 0) + (values[i]?.length ?? 0));
+  });
+  const ratios = edits.map(({ episode }, i) => {
+    const weight = 1 / (itemsOfEpisode.get(episode) || 1);
+    const own = values[i] ?? [];
+    return {
+      numerator: weight * own.reduce((sum, value) => sum + value, 0),
+      denominator: weight * own.length,
+    };
+  });
+  return ratioEstimate(ratios, options);
+}
+
+/** A sum per token over all items of all edits (metrics.md §3: tokens weigh alike, not sequences). */
+export function tokenMean<Item extends { readonly tokens: number }>(
+  edits: readonly EditOutcome[],
+  items: (edit: EditOutcome) => readonly Item[],
+  sumOf: (item: Item) => number,
+  options?: BootstrapOptions,
+): Estimate | null {
+  const ratios = edits.map((edit) => {
+    const own = items(edit);
+    return {
+      numerator: own.reduce((sum, item) => sum + sumOf(item), 0),
+      denominator: own.reduce((sum, item) => sum + item.tokens, 0),
+    };
+  });
+  return ratioEstimate(ratios, options);
+}
