@@ -1,8 +1,8 @@
 import { join } from "node:path";
+import { cleanText, groupKey } from "../../dist/data/text.js";
 import { assignRelations, promptTemplate } from "./counterfact_relations.mjs";
 import { buildTemplates, fillTemplate } from "./pararel_templates.mjs";
 import { readJson, readRelationFolder } from "./sources.mjs";
-import { cleanText, groupKey } from "./text.mjs";
 
 /** Relations with fewer rephrases than this cannot give an in-scope text that differs from the edit. */
 const MIN_TEMPLATES = 2;
@@ -30,9 +30,11 @@ function toFact(record, relation, subjectOf) {
     target_new: cleanText(record.target_new),
     prompt: cleanText(record.prompt),
     rephrase_noisy: cleanText(record.rephrase_prompt),
-    locality_prompt: cleanText(record.locality_prompt),
-    locality_answer: cleanText(record.locality_ground_truth),
-    locality_subject: cleanText(subjectOf(record.locality_prompt) ?? ""),
+    locality: {
+      subject: cleanText(subjectOf(record.locality_prompt) ?? ""),
+      prompt: cleanText(record.locality_prompt),
+      answer: cleanText(record.locality_ground_truth),
+    },
   };
 }
 
@@ -55,6 +57,11 @@ export function loadCounterfactFacts(sources) {
   const { relationOf, dropped } = assignRelations(cases, readRelationFolder(join(pararel, "trex_lms_vocab")));
   const droppedCounts = new Map();
   const drop = (reason) => droppedCounts.set(reason, (droppedCounts.get(reason) ?? 0) + 1);
+  const removedLocalityCounts = new Map();
+  const removeLocality = (fact, reason) => {
+    delete fact.locality;
+    removedLocalityCounts.set(reason, (removedLocalityCounts.get(reason) ?? 0) + 1);
+  };
   for (const reason of dropped.values()) drop(reason);
 
   const subjectOf = subjectExtractor(cases);
@@ -80,16 +87,12 @@ export function loadCounterfactFacts(sources) {
     }
   }
   for (const fact of facts) {
-    const known = answerOfText.get(fact.locality_prompt);
-    const reason =
-      fact.locality_subject === "" || groupKey(fact.locality_subject) === groupKey(fact.subject)
-        ? "locality prompt removed: no subject of its own"
-        : known !== undefined && known !== fact.locality_answer
-          ? "locality prompt removed: contradicts a fact"
-          : undefined;
-    if (reason === undefined) continue;
-    drop(reason);
-    fact.locality_prompt = fact.locality_answer = fact.locality_subject = "";
+    const { subject, prompt, answer } = fact.locality;
+    const known = answerOfText.get(prompt);
+    if (subject === "" || groupKey(subject) === groupKey(fact.subject))
+      removeLocality(fact, "neighbourhood prompt has no subject of its own");
+    else if (known !== undefined && known !== answer)
+      removeLocality(fact, "neighbourhood prompt contradicts a fact");
   }
   const used = new Set(facts.map((fact) => fact.relation));
   return {
@@ -98,5 +101,6 @@ export function loadCounterfactFacts(sources) {
     rejectedPatterns: rejected.filter(({ relation }) => used.has(relation)),
     caseCount: cases.length,
     droppedCounts,
+    removedLocalityCounts,
   };
 }

@@ -43,8 +43,8 @@ function coveringRelations(votes) {
 }
 
 /**
- * @returns {{relationOf: Map<object, string>, dropped: Map<object, string>, relationsOfTemplate: Map<string, Set<string>>}}
- *   every case is in exactly one of the two maps; `dropped` gives the reason
+ * @returns {{relationOf: Map<object, string>, dropped: Map<object, string>}} every case is in exactly one of the two;
+ *   `dropped` gives the reason
  */
 export function assignRelations(records, facts) {
   const relationsOfPair = indexPairs(facts);
@@ -52,18 +52,16 @@ export function assignRelations(records, facts) {
     [...facts].map(([relation, lines]) => [relation, new Set(lines.map((line) => line.obj_label))]),
   );
   const votes = (record) => relationsOfPair.get(pairKey(record.subject, record.ground_truth)) ?? new Set();
-  const byTemplate = Map.groupBy
-    ? Map.groupBy(records, promptTemplate)
-    : records.reduce((map, record) => {
-        const template = promptTemplate(record);
-        return map.set(template, [...(map.get(template) ?? []), record]);
-      }, new Map());
+  const byTemplate = new Map();
+  for (const record of records) {
+    const template = promptTemplate(record);
+    if (byTemplate.has(template)) byTemplate.get(template).push(record);
+    else byTemplate.set(template, [record]);
+  }
   const relationOf = new Map();
   const dropped = new Map();
-  const relationsOfTemplate = new Map();
-  for (const [template, group] of byTemplate) {
+  for (const group of byTemplate.values()) {
     const cover = coveringRelations(group.map(votes));
-    relationsOfTemplate.set(template, cover);
     for (const record of group) {
       const candidates = [...votes(record)].filter((relation) => cover.has(relation));
       if (candidates.length === 0)
@@ -74,5 +72,5 @@ export function assignRelations(records, facts) {
       else relationOf.set(record, candidates[0]);
     }
   }
-  return { relationOf, dropped, relationsOfTemplate };
+  return { relationOf, dropped };
 }

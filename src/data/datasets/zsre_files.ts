@@ -1,0 +1,99 @@
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import type { z } from "zod";
+import { SeprogError } from "../../errors.js";
+import { mergeGroups } from "../groups.js";
+import { parseJsonLines } from "../json_lines.js";
+import { Problems } from "../problems.js";
+import { describeIssues } from "../schema.js";
+import type { EditRecord } from "../types.js";
+import {
+  type Dropped,
+  fromKilt,
+  fromKnowEdit,
+  fromMend,
+  type KeyedRecord,
+  kiltSchema,
+  knowEditSchema,
+  mendSchema,
+} from "./zsre_formats.js";
+
+export type ZsreFormat = "kilt" | "mend" | "knowedit";
+
+interface FileContent {
+  readonly records: readonly (KeyedRecord & { readonly id: string })[];
+  readonly dropped: ReadonlyMap<Dropped, number>;
+}
+
+/** The words with which SERAC leaves questions out. */
+const GENDER_WORDS = /sex|gender/i;
+
+export interface ZsreReadOptions {
+  /** Leave out questions about sex or gender, as SERAC does; default false. */
+  readonly dropGenderQuestions?: boolean;
+}
+
+async function* arrayRows<Schema extends z.ZodType>(
+  path: string,
+  schema: Schema,
+  problems: Problems,
+): AsyncGenerator<z.output<Schema>> {
+  let rows: unknown;
+  try {
+    rows = JSON.parse(await readFile(path, "utf8"));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SeprogError("DATA_INVALID", `expected a JSON array at ${path} but received: ${reason}`, {
+      cause,
+    });
+  }
+  if (!Array.isArray(rows))
+    throw new SeprogError("DATA_INVALID", `expected a JSON array at ${path} but received ${typeof rows}`);
+  for (const [i, row] of rows.entries()) {
+    const parsed = schema.safeParse(row);
+    if (parsed.success) yield parsed.data;
+    else for (const issue of describeIssues(parsed.error)) problems.add(`${path}: record ${i}`, issue);
+  }
+}
+
+async function* keyedRows(
+  path: string,
+  format: ZsreFormat,
+  problems: Problems,
+): AsyncGenerator<KeyedRecord | Dropped> {
+  if (format === "kilt")
+    for await (const { value } of parseJsonLines(path, kiltSchema, problems)) yield fromKilt(value);
+  else if (format === "mend")
+    for await (const row of arrayRows(path, mendSchema, problems)) yield fromMend(row);
+  else for await (const row of arrayRows(path, knowEditSchema, problems)) yield fromKnowEdit(row);
+}
+
+/**
+ * One official zsRE file; ids are `<file name>-<row>`.
+ * @throws SeprogError DATA_INVALID listing every row that does not have the format
+ */
+export async function readZsreFile(
+  path: string,
+  format: ZsreFormat,
+  { dropGenderQuestions = false }: ZsreReadOptions = {},
+): Promise<FileContent> {
+  const problems = new Problems();
+  const records: (KeyedRecord & { id: string })[] = [];
+  const dropped = new Map<Dropped, number>();
+  const stem = basename(path).replace(/\.jsonl?$/, "");
+  let row = 0;
+  for await (const keyed of keyedRows(path, format, problems)) {
+    if (typeof keyed === "string") dropped.set(keyed, (dropped.get(keyed) ?? 0) + 1);
+    else if (!(dropGenderQuestions && GENDER_WORDS.test(keyed.record.x_e)))
+      records.push({ ...keyed, id: `${stem}-${row}` });
+    row += 1;
+  }
+  problems.throwIfAny(path);
+  return { records, dropped };
+}
+
+/** Gives every record the group that its question and subject join it to. */
+export function withGroups(records: readonly (KeyedRecord & { readonly id: string })[]): EditRecord[] {
+  const groups = mergeGroups(records.map(({ keys }) => keys));
+  return records.map(({ record, id }, i) => ({ id, group: groups[i] ?? id, ...record }));
+}
