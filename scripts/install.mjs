@@ -12,9 +12,9 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildNative } from "./build-native.mjs";
-import { fetchLibtorch, fetchObstacles, fetchTarget } from "./lib/fetch-libtorch.mjs";
-import { inspectLibtorch, locateLibtorch } from "./lib/libtorch.mjs";
-import { APT_PACKAGES, missingBuildTools } from "./lib/toolchain.mjs";
+import { findOrFetchLibtorch } from "./lib/fetch-libtorch.mjs";
+import { locateLibtorch } from "./lib/libtorch.mjs";
+import { APT_PACKAGES } from "./lib/toolchain.mjs";
 
 const packageRoot = path.resolve(fileURLToPath(import.meta.url), "../..");
 const log = (line) => console.log(line);
@@ -26,24 +26,6 @@ function report(problem) {
     "  A libtorch of your own can be named with SEPROG_LIBTORCH=FOLDER.",
     "  Then run: npx seprog-native build",
   ].join("\n");
-}
-
-async function findOrFetch({ forceFetch }) {
-  const { libtorch } = forceFetch ? { libtorch: null } : locateLibtorch({ packageRoot });
-  // Everything that is missing goes into one message: nobody wants to learn of it one piece at a time.
-  const missing = [...missingBuildTools(), ...(libtorch === null ? fetchObstacles() : [])];
-  if (missing.length > 0) throw new Error(`missing: ${missing.join("; ")}`);
-  if (libtorch !== null) {
-    log(`seprog-native: found libtorch ${libtorch.version} (${libtorch.source}: ${libtorch.root})`);
-    return libtorch;
-  }
-  const target = fetchTarget({ packageRoot });
-  try {
-    await fetchLibtorch({ target, log });
-  } catch (error) {
-    throw new Error(`libtorch could not be fetched: ${error.message}`);
-  }
-  return inspectLibtorch(target, target.startsWith(packageRoot) ? "vendor" : "cache");
 }
 
 async function main() {
@@ -60,7 +42,7 @@ async function main() {
   }
   let outcome;
   try {
-    const libtorch = await findOrFetch({ forceFetch: values.fetch });
+    const libtorch = await findOrFetchLibtorch({ packageRoot, forceFetch: values.fetch, log });
     await buildNative({ libtorch, clean: values.force, log });
     outcome = { ok: true, libtorch, problem: null };
   } catch (error) {

@@ -14,12 +14,21 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { cachedLibtorchDir, inspectLibtorch, LibtorchError, vendoredLibtorchDir } from "./libtorch.mjs";
+import {
+  cachedLibtorchDir,
+  inspectLibtorch,
+  LibtorchError,
+  locateLibtorch,
+  vendoredLibtorchDir,
+} from "./libtorch.mjs";
 import { isAlive } from "./lock.mjs";
+import { missingBuildTools } from "./toolchain.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const DOWNLOAD_BYTES = 927e6;
 const UNPACKED_BYTES = 491e6;
+// pip keeps its temporary copy until the wheel is in place.
+const PEAK_BYTES = 2 * DOWNLOAD_BYTES;
 const MINIMUM_GLIBC = 2.28;
 const PROGRESS_INTERVAL_MS = 3000;
 
@@ -157,11 +166,10 @@ export async function fetchLibtorch({ target, env = process.env, log = console.l
   mkdirSync(parent, { recursive: true });
   removeLeftovers(target);
   const { bavail, bsize } = statfsSync(parent);
-  const neededBytes = DOWNLOAD_BYTES + UNPACKED_BYTES;
-  if (bavail * bsize < neededBytes) {
+  if (bavail * bsize < PEAK_BYTES) {
     throw new LibtorchError(
       "NATIVE_NOT_FOUND",
-      `expected ${(neededBytes / 1e9).toFixed(1)} GB free in ${parent} but found ${((bavail * bsize) / 1e9).toFixed(1)} GB`,
+      `expected ${(PEAK_BYTES / 1e9).toFixed(1)} GB free in ${parent} but found ${((bavail * bsize) / 1e9).toFixed(1)} GB`,
     );
   }
   const { python } = findPython(env);
@@ -203,7 +211,7 @@ export async function fetchLibtorch({ target, env = process.env, log = console.l
       ["-m", "pip", "download", ...PIP_FLAGS, "-d", wheels, "-r", path.join(here, "libtorch-wheels.txt")],
       () =>
         log(
-          `seprog-native: ${Math.round(folderBytes(partial) / 1e6)} of ${Math.round(DOWNLOAD_BYTES / 1e6)} MB`,
+          `seprog-native: ${Math.round(Math.max(folderBytes(scratch), folderBytes(wheels)) / 1e6)} of ${Math.round(DOWNLOAD_BYTES / 1e6)} MB`,
         ),
     );
     log("seprog-native: downloaded and checked against SHA-256; unpacking");
@@ -228,4 +236,25 @@ function publish(unpacked, target, partial) {
     }
   }
   renameSync(unpacked, target);
+}
+
+/**
+ * The libtorch to build against, fetched if none is there (or if `forceFetch`). Throws an Error that says what is
+ * missing for a build, all of it at once.
+ */
+export async function findOrFetchLibtorch({ packageRoot, forceFetch = false, log = console.log }) {
+  const { libtorch } = forceFetch ? { libtorch: null } : locateLibtorch({ packageRoot });
+  const missing = [...missingBuildTools(), ...(libtorch === null ? fetchObstacles() : [])];
+  if (missing.length > 0) throw new Error(`missing: ${missing.join("; ")}`);
+  if (libtorch !== null) {
+    log(`seprog-native: found libtorch ${libtorch.version} (${libtorch.source}: ${libtorch.root})`);
+    return libtorch;
+  }
+  const target = fetchTarget({ packageRoot });
+  try {
+    await fetchLibtorch({ target, log });
+  } catch (error) {
+    throw new Error(`libtorch could not be fetched: ${error.message}`);
+  }
+  return inspectLibtorch(target, target === vendoredLibtorchDir(packageRoot) ? "vendor" : "cache");
 }
