@@ -16,7 +16,8 @@ function distance(a: string, b: string): number {
 export function closest(word: string, known: readonly string[]): string | undefined {
   const lower = word.toLowerCase().replaceAll(/[-_]/g, "");
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(lower.length / 3)) + 1;
+  // Two letters swapped are two replacements: allow those in all but the shortest words.
+  let bestDistance = Math.max(lower.length > 3 ? 2 : 1, Math.floor(lower.length / 3)) + 1;
   for (const candidate of known) {
     const found = distance(lower, candidate.toLowerCase().replaceAll(/[-_]/g, ""));
     if (found < bestDistance) {

@@ -34,7 +34,7 @@ function describe(issue: Issue, schema: z.ZodType, source: ConfigSource): Proble
     }));
   }
   const received = valueAt(source.value, path);
-  const expected = expectation(issue, received);
+  const expected = expectation(issue, received, schema, source.value, path);
   return [
     {
       place: source.locate(path),
@@ -43,15 +43,12 @@ function describe(issue: Issue, schema: z.ZodType, source: ConfigSource): Proble
   ];
 }
 
-function expectation(issue: Issue, received: unknown): string {
+function expectation(issue: Issue, received: unknown, schema: z.ZodType, value: unknown, path: Path): string {
   switch (issue.code) {
     case "invalid_type":
       return article(issue.expected === "int" ? "integer" : issue.expected);
-    case "invalid_value": {
-      const values = issue.values.map((value) => JSON.stringify(value));
-      const guess = typeof received === "string" ? closest(received, issue.values.map(String)) : undefined;
-      return `${values.length > 1 ? "one of " : ""}${values.join(", ")}${guess === undefined ? "" : ` (did you mean "${guess}"?)`}`;
-    }
+    case "invalid_value":
+      return oneOf(issue.values.map(String), received);
     case "too_small":
       return issue.origin === "number" || issue.origin === "int"
         ? `a number ${issue.inclusive === false ? "above" : "of at least"} ${issue.minimum}`
@@ -63,12 +60,20 @@ function expectation(issue: Issue, received: unknown): string {
     case "invalid_format":
       return issue.pattern === undefined ? `a valid ${issue.format}` : `text that matches ${issue.pattern}`;
     case "invalid_union":
-      return issue.discriminator === undefined ? "a value of a known form" : "a known kind";
+      return issue.discriminator === undefined
+        ? "a value of a known form"
+        : oneOf(kindsAt(schema, value, path.slice(0, -1), issue.discriminator), received);
     case "invalid_key":
       return "names made of letters, digits, - and _";
     default:
       return issue.message;
   }
+}
+
+function oneOf(known: readonly string[], received: unknown): string {
+  const guess = typeof received === "string" ? closest(received, known) : undefined;
+  const list = known.map((value) => JSON.stringify(value)).join(", ");
+  return `${known.length > 1 ? "one of " : ""}${list}${guess === undefined ? "" : ` (did you mean "${guess}"?)`}`;
 }
 
 function article(type: string): string {
@@ -96,43 +101,54 @@ function valueAt(value: unknown, path: Path): unknown {
 
 /** Names that the schema knows at `path`, following the data where a union must choose. */
 function keysAt(schema: z.ZodType, value: unknown, path: Path): string[] {
-  let current = unwrap(schema, value);
-  let here = value;
-  for (const step of path) {
-    here = valueAt(here, [step]);
-    const next = childOf(current, step);
-    if (next === undefined) return [];
-    current = unwrap(next, here);
-  }
-  return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
+  const found = schemaAt(schema, value, path);
+  const chosen = found instanceof z.ZodDiscriminatedUnion ? optionOf(found, valueAt(value, path)) : found;
+  return chosen instanceof z.ZodObject ? Object.keys(chosen.shape) : [];
+}
+
+/** What the union at `path` may be discriminated by. */
+function kindsAt(schema: z.ZodType, value: unknown, path: Path, discriminator: string): string[] {
+  const union = schemaAt(schema, value, path);
+  if (!(union instanceof z.ZodDiscriminatedUnion)) return [];
+  return union.options.flatMap((option) => literalsOf(option, discriminator).map(String));
+}
+
+function schemaAt(schema: z.ZodType, value: unknown, path: Path): z.core.$ZodType | undefined {
+  let current: z.core.$ZodType | undefined = unwrap(schema);
+  path.forEach((step, index) => {
+    if (current instanceof z.ZodDiscriminatedUnion)
+      current = optionOf(current, valueAt(value, path.slice(0, index)));
+    current = current && childOf(current, step);
+  });
+  return current;
 }
 
 function childOf(schema: z.core.$ZodType, step: string | number): z.core.$ZodType | undefined {
-  if (schema instanceof z.ZodObject)
-    return Object.entries<z.core.$ZodType>(schema.shape).find(([key]) => key === step)?.[1];
-  if (schema instanceof z.ZodRecord) return schema.valueType;
-  if (schema instanceof z.ZodArray) return schema.element;
+  if (schema instanceof z.ZodObject) {
+    const child = Object.entries<z.core.$ZodType>(schema.shape).find(([key]) => key === step)?.[1];
+    return child && unwrap(child);
+  }
+  if (schema instanceof z.ZodRecord) return unwrap(schema.valueType);
+  if (schema instanceof z.ZodArray) return unwrap(schema.element);
   return undefined;
 }
 
-function unwrap(schema: z.core.$ZodType, value: unknown): z.core.$ZodType {
-  if (
-    schema instanceof z.ZodDefault ||
+function optionOf(union: z.ZodDiscriminatedUnion, value: unknown): z.core.$ZodType | undefined {
+  const key = union.def.discriminator;
+  const wanted = valueAt(value, [key]);
+  return union.options.find((option) => literalsOf(option, key).some((literal) => literal === wanted));
+}
+
+function literalsOf(option: z.core.$ZodType, key: string): z.core.util.Literal[] {
+  const literal = childOf(option, key);
+  return literal instanceof z.ZodLiteral ? [...literal.values] : [];
+}
+
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+  return schema instanceof z.ZodDefault ||
     schema instanceof z.ZodPrefault ||
     schema instanceof z.ZodOptional ||
     schema instanceof z.ZodNullable
-  ) {
-    return unwrap(schema.unwrap(), value);
-  }
-  if (schema instanceof z.ZodDiscriminatedUnion) {
-    const key = schema.def.discriminator;
-    const wanted = valueAt(value, [key]);
-    const option = schema.options.find((candidate) => {
-      if (!(candidate instanceof z.ZodObject)) return false;
-      const literal = childOf(candidate, key);
-      return literal instanceof z.ZodLiteral && [...literal.values].some((known) => known === wanted);
-    });
-    return option ?? schema;
-  }
-  return schema;
+    ? unwrap(schema.unwrap())
+    : schema;
 }

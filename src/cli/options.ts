@@ -1,0 +1,44 @@
+import type { Options } from "yargs";
+
+/** Options that several commands share, so that they mean and read the same everywhere. */
+export const setOption = {
+  type: "string",
+  array: true,
+  nargs: 1,
+  requiresArg: true,
+  default: [] as string[],
+  defaultDescription: "none",
+  describe: "Override one option of the configuration: key=value with a YAML value; may be repeated",
+} as const satisfies Options;
+
+export const deviceOption = {
+  type: "string",
+  requiresArg: true,
+  default: "cpu",
+  describe: "Where to compute: cpu or cuda:N",
+} as const satisfies Options;
+
+export const threadsOption = {
+  type: "number",
+  requiresArg: true,
+  describe: "Compute threads (default: the cores this process may use)",
+} as const satisfies Options;
+
+export const seedOption = {
+  type: "number",
+  requiresArg: true,
+  describe: "Random seed, in place of the configuration's",
+} as const satisfies Options;
+
+export const dataOption = {
+  type: "string",
+  requiresArg: true,
+  describe: "Your own edits: a JSON Lines file of common records, in place of the data sets",
+} as const satisfies Options;
+
+export const suiteOption = {
+  type: "string",
+  requiresArg: true,
+  default: "mini",
+  describe: "A bundled suite's name or a YAML file",
+} as const satisfies Options;

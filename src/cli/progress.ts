@@ -1,0 +1,157 @@
+import { SingleBar } from "cli-progress";
+import type { LoopEvent, OnEvent, ProgressEvent } from "../training/events.js";
+import { duration } from "./units.js";
+
+/** Draws the progress of long work: a bar with time left on a terminal, else a plain line now and then. */
+export interface Progress {
+  readonly onEvent: OnEvent;
+  /** A line for people that must not be overwritten by the bar. */
+  note(line: string): void;
+  /** Ends the current bar, if any. Must be called before anything else is printed. */
+  close(): void;
+}
+
+export interface ProgressOptions {
+  readonly stream?: NodeJS.WriteStream;
+  /** Put in front of every line, as `seprog counterfact K=64`. */
+  readonly label?: string;
+}
+
+const LINE_EVERY_MS = 10_000;
+
+export function createProgress({ stream = process.stderr, label = "" }: ProgressOptions = {}): Progress {
+  return stream.isTTY ? new BarProgress(stream, label) : new LineProgress(stream, label);
+}
+
+class BarProgress implements Progress {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #label: string;
+  #bar: SingleBar | undefined;
+  #phase = "";
+
+  constructor(stream: NodeJS.WriteStream, label: string) {
+    this.#stream = stream;
+    this.#label = label;
+  }
+
+  readonly onEvent = (event: LoopEvent): void => {
+    if (event.type === "progress") this.#draw(event);
+    else if (event.type === "finish") this.close();
+    else {
+      const line = describe(event);
+      if (line !== undefined) this.note(line);
+    }
+  };
+
+  note(line: string): void {
+    if (this.#bar === undefined) {
+      this.#stream.write(`${line}\n`);
+      return;
+    }
+    this.#stream.write("\r\u001b[K");
+    this.#stream.write(`${line}\n`);
+  }
+
+  close(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+    this.#phase = "";
+  }
+
+  #draw(event: ProgressEvent): void {
+    const payload = {
+      title: title(this.#label, event.phase),
+      left: event.etaMs === null ? "…" : duration(event.etaMs),
+      spent: duration(event.elapsedMs),
+      figures: figuresText(event.figures),
+    };
+    if (this.#bar === undefined || this.#phase !== event.phase) {
+      this.close();
+      this.#phase = event.phase;
+      this.#bar = new SingleBar({
+        stream: this.#stream,
+        format: "{title} {bar} {percentage}% · {value}/{total} · {left} left · {figures}",
+        barsize: 24,
+        barCompleteChar: "█",
+        barIncompleteChar: "░",
+        hideCursor: null,
+        linewrap: true,
+        forceRedraw: true,
+        gracefulExit: false,
+        fps: 5,
+      });
+      this.#bar.start(event.total, event.step, payload);
+      return;
+    }
+    this.#bar.setTotal(event.total);
+    this.#bar.update(event.step, payload);
+  }
+}
+
+class LineProgress implements Progress {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #label: string;
+  #phase = "";
+  #lastLineAt = 0;
+
+  constructor(stream: NodeJS.WriteStream, label: string) {
+    this.#stream = stream;
+    this.#label = label;
+  }
+
+  readonly onEvent = (event: LoopEvent): void => {
+    if (event.type !== "progress") {
+      const line = describe(event);
+      if (line !== undefined) this.note(line);
+      return;
+    }
+    const now = Date.now();
+    const isNew = this.#phase !== event.phase;
+    if (!isNew && now - this.#lastLineAt < LINE_EVERY_MS && event.step < event.total) return;
+    this.#phase = event.phase;
+    this.#lastLineAt = now;
+    const left = event.etaMs === null ? "" : `, ${duration(event.etaMs)} left`;
+    const figures = figuresText(event.figures);
+    this.note(
+      `${title(this.#label, event.phase)}: ${event.step}/${event.total}${left}${figures === "" ? "" : ` (${figures})`}`,
+    );
+  };
+
+  note(line: string): void {
+    this.#stream.write(`${line}\n`);
+  }
+
+  close(): void {
+    this.#phase = "";
+  }
+}
+
+function title(label: string, phase: string): string {
+  return label === "" ? phase : `${label}: ${phase}`;
+}
+
+function describe(event: Exclude<LoopEvent, ProgressEvent>): string | undefined {
+  if (event.type === "validation") {
+    const patience =
+      event.patienceLeftEpochs === null
+        ? ""
+        : `, stops after ${event.patienceLeftEpochs} more epochs without a better one`;
+    return `  validation at step ${event.step}: ${figuresText(event.figures)}${event.best ? " (best so far)" : patience}`;
+  }
+  if (event.type === "finish")
+    return `  ${event.phase} ${event.reason} at step ${event.step}: ${figuresText(event.figures)}`;
+  return undefined;
+}
+
+export function figuresText(figures: { readonly [name: string]: number }): string {
+  return Object.entries(figures)
+    .map(([name, value]) => `${name} ${compact(value)}`)
+    .join(", ");
+}
+
+function compact(value: number): string {
+  if (Number.isInteger(value)) return String(value);
+  const magnitude = Math.abs(value);
+  if (magnitude !== 0 && magnitude < 1e-3) return value.toExponential(1);
+  return value.toFixed(magnitude < 10 ? 3 : 1);
+}

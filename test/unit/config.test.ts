@@ -1,0 +1,190 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { canonicalJson, configHash } from "../../src/config/hash.js";
+import { loadRecipe, loadSuite } from "../../src/config/load.js";
+import { parseOverrides } from "../../src/config/overrides.js";
+import { assetPath, bundledSuites, resolveModel } from "../../src/config/paths.js";
+import { closest } from "../../src/config/suggest.js";
+import { SeprogError } from "../../src/errors.js";
+
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "seprog-config-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function write(name: string, text: string): string {
+  const file = join(folder, name);
+  writeFileSync(file, text);
+  return file;
+}
+
+function failure(work: () => unknown): SeprogError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof SeprogError) return error;
+    throw error;
+  }
+  throw new Error("expected a SeprogError but nothing was thrown");
+}
+
+const SMALL = `name: small
+model: t5-mini
+datasets: [counterfact]
+k: [1, 4]
+methods:
+  seprog:
+    editor: { kind: seprog }
+`;
+
+describe("suites", () => {
+  it("fills in the defaults of the editor, the training and the evaluation", () => {
+    const suite = loadSuite(write("small.yaml", SMALL));
+    expect(suite.methods.seprog?.editor).toMatchObject({
+      promptLength: 32,
+      hiddenWidth: 768,
+      lambda: 0.3,
+      clipNorm: 5,
+      optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+      editEncoder: { source: "base" },
+    });
+    expect(suite.methods.seprog?.training).toMatchObject({
+      learningRate: 5e-5,
+      warmupSteps: 10_000,
+      stepsPerEpoch: 50,
+      patienceEpochs: 200,
+      validationEpisodes: 64,
+    });
+    expect(suite.seeds).toEqual([0]);
+  });
+
+  it("lists all errors at once, each with file:line and the nearest known name", () => {
+    const file = write(
+      "typos.yaml",
+      `name: small
+model: t5-mini
+datsets: [counterfact]
+k: [1, -4]
+methods:
+  seprog:
+    editor:
+      kind: seprog
+      promptLenght: 8
+      lambda: 3
+      editPool: maen
+    training:
+      learningRate: fast
+`,
+    );
+    const error = failure(() => loadSuite(file));
+    expect(error.code).toBe("CONFIG_INVALID");
+    expect(error.message.split("\n")).toEqual([
+      "7 errors in the configuration:",
+      `  ${file}:1: expected an array for \`datasets\` but received nothing`,
+      `  ${file}:3: unknown option \`datsets\`; did you mean "datasets"?`,
+      `  ${file}:4: expected a number above 0 for \`k.1\` but received -4`,
+      `  ${file}:9: unknown option \`methods.seprog.editor.promptLenght\`; did you mean "promptLength"?`,
+      `  ${file}:10: expected a number of at most 1 for \`methods.seprog.editor.lambda\` but received 3`,
+      `  ${file}:11: expected one of "mean", "first" (did you mean "mean"?) for \`methods.seprog.editor.editPool\` but received "maen"`,
+      `  ${file}:13: expected a number for \`methods.seprog.training.learningRate\` but received "fast"`,
+    ]);
+  });
+
+  it("lists every YAML syntax error with its line", () => {
+    const file = write("syntax.yaml", "name: a\nname: b\nk: [1, 2\n");
+    const error = failure(() => loadSuite(file));
+    expect(error.code).toBe("CONFIG_INVALID");
+    expect(error.message).toContain(`${file}:2:`);
+  });
+
+  it("says which kinds of editor there are", () => {
+    const file = write("kind.yaml", SMALL.replace("kind: seprog", "kind: serpog"));
+    expect(failure(() => loadSuite(file)).message).toContain(
+      `${file}:7: expected "seprog" (did you mean "seprog"?) for \`methods.seprog.editor.kind\` but received "serpog"`,
+    );
+  });
+
+  it("refuses a missing file and an unknown suite", () => {
+    expect(failure(() => loadSuite("mimi")).message).toContain('did you mean "mini"?');
+    expect(failure(() => loadSuite(folder)).code).toBe("CONFIG_INVALID");
+  });
+
+  it("accepts every bundled suite", () => {
+    expect(bundledSuites()).toContain("mini");
+    for (const name of bundledSuites()) expect(loadSuite(name).name).toBe(name);
+  });
+});
+
+describe("overrides", () => {
+  it("lay YAML values over the file, later ones over earlier ones", () => {
+    const overrides = parseOverrides([
+      "methods.seprog.editor.lambda=0.1",
+      "k=[2, 8]",
+      "k.1=9",
+      "methods.seprog.training.learningRate=1e-3",
+      "methods.seprog.editor.lambda=0.5",
+    ]);
+    const suite = loadSuite(write("over.yaml", SMALL), overrides);
+    expect(suite.k).toEqual([2, 9]);
+    expect(suite.methods.seprog?.editor.lambda).toBe(0.5);
+    expect(suite.methods.seprog?.training.learningRate).toBe(0.001);
+  });
+
+  it("are named in errors in place of a line", () => {
+    const file = write("over2.yaml", SMALL);
+    const error = failure(() =>
+      loadSuite(file, parseOverrides(["methods.seprog.training.stpes=5", "methods.seprog.editor.lambda=2"])),
+    );
+    expect(error.message).toContain(
+      '--set methods.seprog.training.stpes=5: unknown option `methods.seprog.training.stpes`; did you mean "steps"?',
+    );
+    expect(error.message).toContain("--set methods.seprog.editor.lambda=2: expected a number of at most 1");
+  });
+
+  it("reports every malformed one", () => {
+    const error = failure(() => parseOverrides(["steps", "=3", "a..b=1", "k=[1"]));
+    expect(error.code).toBe("CONFIG_INVALID");
+    expect(error.message.split("\n")).toHaveLength(5);
+  });
+});
+
+describe("recipes", () => {
+  it("read the bundled one and know the folder its paths start from", () => {
+    const { recipe, directory } = loadRecipe(assetPath("models", "t5-mini", "recipe.yaml"));
+    expect(recipe.model.family).toBe("t5");
+    expect(directory).toBe(assetPath("models", "t5-mini"));
+  });
+
+  it("refuse a missing required option with its path", () => {
+    const file = write("recipe.yaml", "name: x\nmodel: {family: t5}\ndatasets: [counterfact]\n");
+    expect(failure(() => loadRecipe(file)).message).toContain(
+      "expected an object for `training` but received nothing",
+    );
+  });
+});
+
+describe("hash", () => {
+  it("does not depend on key order and changes with any value", () => {
+    expect(canonicalJson({ b: [1, { d: null, c: "x" }], a: true })).toBe(
+      '{"a":true,"b":[1,{"c":"x","d":null}]}',
+    );
+    expect(configHash({ a: 1, b: 2 })).toBe(configHash({ b: 2, a: 1 }));
+    expect(configHash({ a: 1, b: 2 })).not.toBe(configHash({ a: 1, b: 3 }));
+    expect(configHash({ a: 1 })).toMatch(/^[0-9a-f]{16}$/);
+  });
+});
+
+describe("names", () => {
+  it("suggest only what is near", () => {
+    expect(closest("promtLength", ["promptLength", "lambda"])).toBe("promptLength");
+    expect(closest("prompt-length", ["promptLength", "lambda"])).toBe("promptLength");
+    expect(closest("zebra", ["promptLength", "lambda"])).toBeUndefined();
+  });
+
+  it("resolve a model folder or say what is there", () => {
+    expect(failure(() => resolveModel("no-such-model")).message).toContain("for `model` but received");
+  });
+});
