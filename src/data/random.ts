@@ -27,14 +27,19 @@ export class Rng {
 
   /** @throws SeprogError DATA_INVALID if `state` is not what `state()` gave */
   static fromState(state: string): Rng {
+    const rng = new Rng(new Uint32Array(4));
+    rng.setState(state);
+    return rng;
+  }
+
+  /** @throws SeprogError DATA_INVALID if `state` is not what `state()` gave */
+  setState(state: string): void {
     if (!STATE_FORM.test(state))
       throw new SeprogError(
         "DATA_INVALID",
         `expected 32 hexadecimal digits for \`rng\` but received "${state}"`,
       );
-    return new Rng(
-      Uint32Array.from({ length: 4 }, (_, i) => Number.parseInt(state.slice(8 * i, 8 * i + 8), 16)),
-    );
+    for (let i = 0; i < 4; i++) this.#s[i] = Number.parseInt(state.slice(8 * i, 8 * i + 8), 16);
   }
 
   state(): string {
