@@ -18,7 +18,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildRecordPath, locateLibtorch } from "./lib/libtorch.mjs";
 import { withLock } from "./lib/lock.mjs";
-import { buildJobs, generator, missingBuildTools } from "./lib/toolchain.mjs";
+import { buildJobs, generator, MissingToolsError, missingBuildTools } from "./lib/toolchain.mjs";
 
 export const packageRoot = path.resolve(fileURLToPath(import.meta.url), "../..");
 // Not build/ itself: node-gyp, the second door, wipes that one.
@@ -52,7 +52,7 @@ function writeJson(file, value) {
 
 /**
  * Configures when anything that configures changed, builds, and records the libtorch beside the addon.
- * Throws BuildError.
+ * Throws MissingToolsError or BuildError.
  */
 export async function buildNative({
   libtorch,
@@ -62,7 +62,7 @@ export async function buildNative({
   log = console.log,
 }) {
   const missing = missingBuildTools();
-  if (missing.length > 0) throw new BuildError(`missing: ${missing.join(", ")}`);
+  if (missing.length > 0) throw new MissingToolsError(missing);
 
   const lockFile = path.join(packageRoot, "build", "native.lock");
   const waiting = (pid) => log(`seprog-native: waiting for another build of this folder (process ${pid})`);

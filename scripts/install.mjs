@@ -14,17 +14,19 @@ import { parseArgs } from "node:util";
 import { buildNative } from "./build-native.mjs";
 import { findOrFetchLibtorch } from "./lib/fetch-libtorch.mjs";
 import { locateLibtorch } from "./lib/libtorch.mjs";
-import { APT_PACKAGES } from "./lib/toolchain.mjs";
+import { APT_PACKAGES, MissingToolsError } from "./lib/toolchain.mjs";
 
 const packageRoot = path.resolve(fileURLToPath(import.meta.url), "../..");
 const log = (line) => console.log(line);
 
-function report(problem) {
+function report(error) {
   return [
-    `seprog-native: the native engine is not built: ${problem}.`,
-    `  On Debian or Ubuntu: apt-get install ${APT_PACKAGES.join(" ")}`,
+    `seprog-native: the native engine is not built: ${error.message}.`,
+    ...(error instanceof MissingToolsError
+      ? [`  On Debian or Ubuntu: apt-get install ${APT_PACKAGES.join(" ")}`]
+      : []),
     "  A libtorch of your own can be named with SEPROG_LIBTORCH=FOLDER.",
-    "  Then run: npx seprog-native build",
+    "  To try again: npx seprog-native build",
   ].join("\n");
 }
 
@@ -46,7 +48,7 @@ async function main() {
     await buildNative({ libtorch, clean: values.force, log });
     outcome = { ok: true, libtorch, problem: null };
   } catch (error) {
-    console.error(report(error.message));
+    console.error(report(error));
     outcome = { ok: false, libtorch: null, problem: error.message };
     if (values.strict) process.exitCode = 1;
   }

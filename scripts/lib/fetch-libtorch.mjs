@@ -22,7 +22,7 @@ import {
   vendoredLibtorchDir,
 } from "./libtorch.mjs";
 import { isAlive } from "./lock.mjs";
-import { missingBuildTools } from "./toolchain.mjs";
+import { MissingToolsError, missingBuildTools } from "./toolchain.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const DOWNLOAD_BYTES = 927e6;
@@ -207,13 +207,14 @@ export async function fetchLibtorch({ target, env = process.env, log = console.l
     log(
       `seprog-native: fetching libtorch (${Math.round(DOWNLOAD_BYTES / 1e6)} MB, ${Math.round(UNPACKED_BYTES / 1e6)} MB are kept in ${target})`,
     );
-    await step(
-      ["-m", "pip", "download", ...PIP_FLAGS, "-d", wheels, "-r", path.join(here, "libtorch-wheels.txt")],
-      () =>
-        log(
-          `seprog-native: ${Math.round(Math.max(folderBytes(scratch), folderBytes(wheels)) / 1e6)} of ${Math.round(DOWNLOAD_BYTES / 1e6)} MB`,
-        ),
-    );
+    let shownMb = 0;
+    const showProgress = () => {
+      const mb = Math.round(Math.max(folderBytes(scratch), folderBytes(wheels)) / 1e6);
+      if (mb !== shownMb) log(`seprog-native: ${mb} of ${Math.round(DOWNLOAD_BYTES / 1e6)} MB`);
+      shownMb = mb;
+    };
+    const requirements = path.join(here, "libtorch-wheels.txt");
+    await step(["-m", "pip", "download", ...PIP_FLAGS, "-d", wheels, "-r", requirements], showProgress);
     log("seprog-native: downloaded and checked against SHA-256; unpacking");
     await step([path.join(here, "unpack_wheels.py"), wheels, unpacked], () => {});
     inspectLibtorch(unpacked, "cache");
@@ -239,13 +240,13 @@ function publish(unpacked, target, partial) {
 }
 
 /**
- * The libtorch to build against, fetched if none is there (or if `forceFetch`). Throws an Error that says what is
- * missing for a build, all of it at once.
+ * The libtorch to build against, fetched if none is there (or if `forceFetch`). Throws MissingToolsError with all
+ * that a build lacks, at once, or an Error that says why the fetch failed.
  */
 export async function findOrFetchLibtorch({ packageRoot, forceFetch = false, log = console.log }) {
   const { libtorch } = forceFetch ? { libtorch: null } : locateLibtorch({ packageRoot });
   const missing = [...missingBuildTools(), ...(libtorch === null ? fetchObstacles() : [])];
-  if (missing.length > 0) throw new Error(`missing: ${missing.join("; ")}`);
+  if (missing.length > 0) throw new MissingToolsError(missing);
   if (libtorch !== null) {
     log(`seprog-native: found libtorch ${libtorch.version} (${libtorch.source}: ${libtorch.root})`);
     return libtorch;

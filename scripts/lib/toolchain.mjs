@@ -47,3 +47,12 @@ export function buildJobs() {
     Number(readFileSync("/proc/meminfo", "utf8").match(/^MemAvailable:\s+(\d+)/m)?.[1] ?? 0) * 1024;
   return Math.max(1, Math.min(availableParallelism(), Math.floor(available / COMPILER_PEAK_BYTES)));
 }
+
+/** Something the machine lacks and a package manager can bring. */
+export class MissingToolsError extends Error {
+  name = "MissingToolsError";
+
+  constructor(missing) {
+    super(`missing: ${missing.join("; ")}`);
+  }
+}
