@@ -1,0 +1,123 @@
+import type { EditCodec } from "../tokenizers/edit_codec.js";
+import { packRows, unpackRows } from "../tokenizers/token_rows.js";
+import type { Question } from "./questions.js";
+import type { BaseScorer, EditedScorer, Scorer } from "./scorers.js";
+
+/** What a model says to one question, freely and under teacher forcing on the first accepted answer. */
+export interface Answer {
+  readonly text: string;
+  /** Arg-max per target token. */
+  readonly argmax: Int32Array;
+  readonly target: Int32Array;
+  /** Σ −ln p over the target tokens. */
+  readonly negLogLik: number;
+  readonly scope?: { readonly logit: number; readonly selected: number };
+}
+
+export interface AskOptions {
+  /** Rows a call. */
+  readonly batchSize: number;
+  readonly maxNewTokens: number;
+  readonly signal?: AbortSignal;
+}
+
+interface Row {
+  readonly source: Int32Array;
+  readonly target: Int32Array;
+}
+
+export function questionRows(questions: readonly Question[], codec: EditCodec): Row[] {
+  return questions.map(({ x, accepted }) => ({
+    source: codec.source(x),
+    target: codec.target(accepted[0]),
+  }));
+}
+
+function* pieces<T>(items: readonly T[], size: number): Generator<readonly T[]> {
+  for (let from = 0; from < items.length; from += size) yield items.slice(from, from + size);
+}
+
+const pairRows = (rows: readonly Row[]) => ({
+  source: packRows(rows.map(({ source }) => source)),
+  target: packRows(rows.map(({ target }) => target)),
+});
+
+/** Answers in the order of the rows. */
+export async function askAll(
+  scorer: Scorer,
+  rows: readonly Row[],
+  codec: EditCodec,
+  { batchSize, maxNewTokens, signal }: AskOptions,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  const call = signal === undefined ? {} : { signal };
+  for (const piece of pieces(rows, batchSize)) {
+    const batch = pairRows(piece);
+    const generation = await scorer.generate(batch.source, { maxNewTokens, ...call });
+    const scores = await scorer.score(batch, call);
+    const argmaxRows = unpackRows({ ids: scores.argmax, lengths: batch.target.lengths });
+    unpackRows(generation.tokens).forEach((tokens, i) => {
+      const { scope } = generation;
+      answers.push({
+        text: codec.answer(tokens),
+        argmax: (argmaxRows[i] ?? new Int32Array()).slice(),
+        target: piece[i]?.target ?? new Int32Array(),
+        negLogLik: scores.rowLoss[i] ?? Number.NaN,
+        ...(scope && { scope: { logit: scope.logit[i] ?? Number.NaN, selected: scope.selected[i] ?? -1 } }),
+      });
+    });
+  }
+  return answers;
+}
+
+/** Σ KL(base ‖ edited) over the target tokens of each row. */
+export async function klOfRows<Edited extends EditedScorer>(
+  base: BaseScorer<Edited>,
+  edited: Edited,
+  rows: readonly Row[],
+  { batchSize, signal }: AskOptions,
+): Promise<number[]> {
+  const sums: number[] = [];
+  for (const piece of pieces(rows, batchSize)) {
+    const { kl } = await base.compare(edited, pairRows(piece), signal === undefined ? {} : { signal });
+    let at = 0;
+    for (const { target } of piece) {
+      sums.push(kl.subarray(at, at + target.length).reduce((sum, value) => sum + value, 0));
+      at += target.length;
+    }
+  }
+  return sums;
+}
+
+/**
+ * The unedited model's answers: each distinct row is asked once, however many episodes and K it occurs in. One object
+ * belongs to one model; the reference of a drawdown is always the original model.
+ */
+export class BaseAnswers {
+  readonly #base: Scorer;
+  readonly #codec: EditCodec;
+  readonly #options: Omit<AskOptions, "signal">;
+  readonly #known = new Map<string, Answer>();
+
+  constructor(base: Scorer, codec: EditCodec, options: Omit<AskOptions, "signal">) {
+    this.#base = base;
+    this.#codec = codec;
+    this.#options = options;
+  }
+
+  async of(rows: readonly Row[], signal?: AbortSignal): Promise<Answer[]> {
+    const keys = rows.map(({ source, target }) => `${source.join(",")}/${target.join(",")}`);
+    const missing = new Map<string, Row>();
+    rows.forEach((row, i) => {
+      const key = keys[i] ?? "";
+      if (!this.#known.has(key)) missing.set(key, row);
+    });
+    const options = { ...this.#options, ...(signal && { signal }) };
+    const fresh = await askAll(this.#base, [...missing.values()], this.#codec, options);
+    [...missing.keys()].forEach((key, i) => {
+      const answer = fresh[i];
+      if (answer !== undefined) this.#known.set(key, answer);
+    });
+    return keys.map((key) => this.#known.get(key) as Answer);
+  }
+}

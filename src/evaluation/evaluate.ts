@@ -1,0 +1,165 @@
+import type { Episode } from "../data/types.js";
+import { SeprogError } from "../errors.js";
+import { matchesAny, matchesAnyStrict } from "../metrics/text.js";
+import type { EditCodec } from "../tokenizers/edit_codec.js";
+import type { OnEvent } from "../training/events.js";
+import { Pace } from "../training/progress.js";
+import { type Answer, type AskOptions, askAll, type BaseAnswers, klOfRows, questionRows } from "./answers.js";
+import { episodeQuestions, type Question } from "./questions.js";
+import type { EditRecordLine, InScopeProbe, OutScopeProbe } from "./records.js";
+import { type EditedScorer, editRequests, type Subject } from "./scorers.js";
+
+export interface EvaluationInput<Edited extends EditedScorer> {
+  readonly subject: Subject<Edited>;
+  readonly episodes: readonly Episode[];
+  readonly codec: EditCodec;
+  /** Of the subject's base model. */
+  readonly baseAnswers: BaseAnswers;
+}
+
+export interface EvaluateOptions extends AskOptions {
+  readonly onEvent?: OnEvent;
+}
+
+/**
+ * For every episode: apply its K edits at once, ask the base and the edited model everything about them, write down
+ * one line per edit. Metrics are computed from these lines alone.
+ * @throws the signal's reason when aborted
+ */
+export async function* evaluate<Edited extends EditedScorer>(
+  { subject, episodes, codec, baseAnswers }: EvaluationInput<Edited>,
+  options: EvaluateOptions,
+): AsyncGenerator<EditRecordLine> {
+  const { signal, onEvent } = options;
+  const pace = new Pace(0, episodes.length);
+  const shares = new RunningShares();
+  for (const [index, episode] of episodes.entries()) {
+    const questions = episodeQuestions(episode);
+    const rows = questionRows(questions, codec);
+    const before = await baseAnswers.of(rows, signal);
+
+    const { model } = await subject.apply(editRequests(episode, codec), signal && { signal });
+    try {
+      const after = await askAll(model, rows, codec, options);
+      const outside = rows.filter((_, i) => isOutside(questions[i]));
+      const klOutside = await klOfRows(subject.base, model, outside, options);
+      const lines = linesOf(index, episode, questions, { before, after, klOutside });
+      for (const line of lines) shares.add(line);
+      yield* lines;
+    } finally {
+      await model.dispose();
+    }
+
+    onEvent?.({
+      type: "progress",
+      phase: "evaluate",
+      step: index + 1,
+      total: episodes.length,
+      figures: shares.current(),
+      elapsedMs: pace.elapsedMs,
+      etaMs: pace.etaMs(index + 1),
+    });
+  }
+}
+
+const isOutside = (question: Question | undefined): boolean =>
+  question?.group === "outScope" || question?.group === "hard";
+
+interface Answers {
+  readonly before: readonly Answer[];
+  readonly after: readonly Answer[];
+  /** One sum per out-of-scope question, in order. */
+  readonly klOutside: readonly number[];
+}
+
+function linesOf(
+  episode: number,
+  { edits }: Episode,
+  questions: readonly Question[],
+  { before, after, klOutside }: Answers,
+): EditRecordLine[] {
+  const kl = klOutside.values();
+  const lines = edits.map(({ record, x_e, y_e }, edit) => ({
+    episode,
+    edit,
+    id: record.id,
+    question: x_e,
+    answer: y_e,
+    self: [] as InScopeProbe[],
+    inScope: [] as InScopeProbe[],
+    noisy: [] as InScopeProbe[],
+    outScope: [] as OutScopeProbe[],
+    hard: [] as OutScopeProbe[],
+  }));
+  questions.forEach((question, i) => {
+    const line = present(lines[question.edit]);
+    const base = present(before[i]);
+    const edited = present(after[i]);
+    if (question.group === "outScope" || question.group === "hard")
+      line[question.group].push(outScopeProbe(question, base, edited, present(kl.next().value)));
+    else line[question.group].push(inScopeProbe(question, base, edited));
+  });
+  return lines.map((line) => ({ ...line, self: present(line.self[0]) }));
+}
+
+function present<T>(value: T | undefined): T {
+  if (value === undefined) throw new SeprogError("INTERNAL", "expected one answer for each question");
+  return value;
+}
+
+function inScopeProbe({ x, accepted }: Question, base: Answer, edited: Answer): InScopeProbe {
+  return {
+    input: x,
+    base: base.text,
+    edited: edited.text,
+    ...(edited.scope && { scope: edited.scope }),
+    expected: [...accepted],
+    match: matchesAny(edited.text, accepted),
+    matchStrict: matchesAnyStrict(edited.text, accepted),
+    teacherForced: sameTokens(edited.argmax, edited.target),
+    negLogLik: edited.negLogLik,
+    tokens: edited.target.length,
+  };
+}
+
+function outScopeProbe({ x, accepted }: Question, base: Answer, edited: Answer, kl: number): OutScopeProbe {
+  return {
+    input: x,
+    base: base.text,
+    edited: edited.text,
+    ...(edited.scope && { scope: edited.scope }),
+    gold: [...accepted],
+    same: matchesAny(edited.text, [base.text]),
+    sameStrict: matchesAnyStrict(edited.text, [base.text]),
+    goldMatch: matchesAny(edited.text, accepted),
+    baseGoldMatch: matchesAny(base.text, accepted),
+    teacherForcedSame: sameTokens(edited.argmax, base.argmax),
+    kl,
+    tokens: edited.target.length,
+  };
+}
+
+const sameTokens = (a: Int32Array, b: Int32Array): boolean =>
+  a.length === b.length && a.every((id, i) => id === b[i]);
+
+/** ES and DD so far, for the progress line: plain shares of items, without weights. */
+class RunningShares {
+  #inScope = 0;
+  #right = 0;
+  #outScope = 0;
+  #changed = 0;
+
+  add({ inScope, outScope }: EditRecordLine): void {
+    this.#inScope += inScope.length;
+    this.#right += inScope.filter(({ match }) => match).length;
+    this.#outScope += outScope.length;
+    this.#changed += outScope.filter(({ same }) => !same).length;
+  }
+
+  current(): { [name: string]: number } {
+    return {
+      ...(this.#inScope > 0 && { ES: this.#right / this.#inScope }),
+      ...(this.#outScope > 0 && { DD: this.#changed / this.#outScope }),
+    };
+  }
+}

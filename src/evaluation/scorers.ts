@@ -1,0 +1,50 @@
+import type { Episode } from "../data/types.js";
+import type {
+  EditRequests,
+  Generation,
+  Measurement,
+  PairRows,
+  TokenRows,
+  TokenScores,
+} from "../native/addon.js";
+import type { EditCodec } from "../tokenizers/edit_codec.js";
+
+interface Call {
+  readonly signal?: AbortSignal;
+  readonly measure?: boolean;
+}
+
+/** Anything that answers, as the evaluation needs it. */
+export interface Scorer {
+  score(batch: PairRows, options?: Call): Promise<TokenScores>;
+  generate(source: TokenRows, options?: Call & { readonly maxNewTokens?: number }): Promise<Generation>;
+}
+
+export interface EditedScorer extends Scorer {
+  dispose(): Promise<void>;
+}
+
+/** The unedited model: also the reference of the KL divergence. */
+export interface BaseScorer<Edited extends Scorer = Scorer> extends Scorer {
+  compare(other: Edited, batch: PairRows, options?: Call): Promise<{ readonly kl: Float32Array }>;
+}
+
+/** A method on a model: applies the edits of an episode, all at once. */
+export interface Subject<Edited extends EditedScorer = EditedScorer> {
+  readonly base: BaseScorer<Edited>;
+  apply(
+    requests: EditRequests,
+    options?: Call,
+  ): Promise<{ readonly model: Edited; readonly measurement?: Measurement }>;
+}
+
+export function editRequests({ edits }: Episode, codec: EditCodec): EditRequests {
+  return {
+    edits: {
+      source: codec.sources(edits.map(({ x_e }) => x_e)),
+      target: codec.targets(edits.map(({ y_e }) => y_e)),
+    },
+    editText: codec.editTexts(edits),
+    labels: edits.map(({ x_e, y_e }) => `${x_e} >> ${y_e}`),
+  };
+}
