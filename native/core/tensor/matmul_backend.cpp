@@ -1,0 +1,90 @@
+// M, N rows and columns of the product; K the summed dimension.
+#include "matmul_backend.h"
+
+#include <ATen/Context.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/randn.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <limits>
+#include <mutex>
+
+namespace seprog {
+namespace {
+
+// Three of the shapes a small transformer spends its time in; wide enough that timing noise stays below the margin.
+constexpr int64_t kProbeM = 768, kProbeK = 512, kProbeN = 512;
+constexpr int kRepeats = 7;
+// The choice must not flip between two runs on one machine: last bits of results depend on it.
+constexpr double kClearlyFaster = 1.25;
+// fp32 accumulation differs by order of summation only; a single bf16 rounding of the inputs is a thousand times worse.
+constexpr double kErrorFactor = 10.0;
+
+void route(bool onednn) { at::globalContext().setFloat32MatmulPrecision(onednn ? "medium" : "highest"); }
+
+struct Probe {
+  double gflops = 0;
+  double error = 0;
+};
+
+Probe probe(const at::Tensor& a_MK, const at::Tensor& b_KN, const at::Tensor& exact_MN) {
+  double bestSeconds = std::numeric_limits<double>::infinity();
+  at::Tensor product_MN;
+  for (int repeat = 0; repeat <= kRepeats; ++repeat) {
+    const auto start = std::chrono::steady_clock::now();
+    product_MN = at::matmul(a_MK, b_KN);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    if (repeat > 0) bestSeconds = std::min(bestSeconds, seconds.count());
+  }
+  const double flops = 2.0 * kProbeM * kProbeK * kProbeN;
+  return {flops / bestSeconds * 1e-9, (product_MN.to(at::kDouble) - exact_MN).abs().max().item<double>()};
+}
+
+MatmulBackend choose() {
+  MatmulBackend backend;
+  const char* wish = std::getenv("SEPROG_MATMUL");
+  const std::string wanted = wish == nullptr ? "" : wish;
+  route(false);
+  if (wanted == "default") {
+    backend.name = "default";
+    backend.reason = "asked for by SEPROG_MATMUL";
+    return backend;
+  }
+  auto generator = at::detail::createCPUGenerator(1);
+  const at::Tensor a_MK = at::randn({kProbeM, kProbeK}, generator, at::kFloat);
+  const at::Tensor b_KN = at::randn({kProbeK, kProbeN}, generator, at::kFloat);
+  const at::Tensor exact_MN = at::matmul(a_MK.to(at::kDouble), b_KN.to(at::kDouble));
+  const Probe plain = probe(a_MK, b_KN, exact_MN);
+  route(true);
+  const Probe onednn = probe(a_MK, b_KN, exact_MN);
+  backend.defaultGflops = plain.gflops;
+  backend.onednnGflops = onednn.gflops;
+  backend.defaultError = plain.error;
+  backend.onednnError = onednn.error;
+  const bool exact = onednn.error <= kErrorFactor * plain.error;
+  const bool faster = onednn.gflops >= kClearlyFaster * plain.gflops;
+  const bool take = exact && (faster || wanted == "onednn");
+  route(take);
+  backend.name = take ? "onednn" : "default";
+  if (take) {
+    backend.reason = wanted == "onednn" ? "asked for by SEPROG_MATMUL" : "clearly faster here at the same precision";
+  } else {
+    backend.reason = exact ? "oneDNN is not clearly faster here" : "oneDNN would round to bf16 here";
+  }
+  return backend;
+}
+
+}  // namespace
+
+const MatmulBackend& chooseMatmulBackend() {
+  static std::once_flag once;
+  static MatmulBackend backend;
+  std::call_once(once, [] { backend = choose(); });
+  return backend;
+}
+
+}  // namespace seprog

@@ -1,0 +1,24 @@
+// Which library multiplies fp32 matrices on this CPU. libtorch's default (MKL) leaves AVX-512 unused on some
+// processors, where oneDNN's kernels are about twice as fast at the same precision; on others it is the other way round.
+#pragma once
+
+#include <string>
+
+namespace seprog {
+
+struct MatmulBackend {
+  std::string name;           // "default" | "onednn"
+  std::string reason;         // one sentence for people
+  double defaultGflops = 0;   // best of the probe, 0 when not probed
+  double onednnGflops = 0;
+  double defaultError = 0;    // largest absolute error against double
+  double onednnError = 0;
+};
+
+/// Probes once per process (about 20 ms), routes libtorch's fp32 matrix products accordingly and remembers the answer.
+/// oneDNN is taken only when it is clearly faster and keeps fp32 precision: libtorch can only be asked for it together
+/// with a permission to round to bf16, which oneDNN uses on processors with AMX; those are recognised by the error.
+/// SEPROG_MATMUL=default|onednn decides instead (onednn still has to be exact). Threads: call from the engine thread.
+const MatmulBackend& chooseMatmulBackend();
+
+}  // namespace seprog
