@@ -1,0 +1,61 @@
+// The trained modules of SEPROG and their equations. Immutable but for an optimiser that owns the only copy.
+//
+// n episodes (1 at inference), K edits and R inputs of an episode, S tokens, H the edit width (h of the paper),
+// Db hidden width of the base (d_b), De of the edit encoder (d_edit), P prompt rows (p), D embedding width (d).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+
+#include "../../models/model.h"
+#include "../../tensor/token_batch.h"
+#include "../../tensor/weights.h"
+#include "seprog_spec.h"
+
+namespace seprog {
+
+class SeprogModules {
+ public:
+  /// Fresh modules: the edit encoder as `editEncoder` has it, the rest as R10 says. Same seed, same bits.
+  SeprogModules(const SeprogSpec& spec, const Model& editEncoder, const Model& base);
+
+  /// The same modules over other tensors of the same names and shapes.
+  SeprogModules with(TensorTable parameters) const;
+  /// Leaves of a new graph that share storage with these.
+  SeprogModules tracked() const;
+  SeprogModules clone() const;
+
+  /// Checkpoint names: W_o, b_o, W_att, NN_e.i.{weight,bias}, NN_prompt.i.{weight,bias}, edit_encoder.<name>.
+  const TensorTable& parameters() const { return parameters_; }
+  const SeprogSpec& spec() const { return spec_; }
+  const Architecture& editEncoder() const { return *encoder_; }
+
+  /// H_e: one row per edit text, [rows, H] (R3, R4, R5).
+  at::Tensor embedEdits(const TokenBatch& z) const;
+
+  struct Selection {
+    at::Tensor alpha_nRK;  // attention of every input over the edits of its episode
+    at::Tensor h_nRH;      // h(x)
+  };
+  /// h(x) = α H_e with α = softmax(q H_eᵀ/√h), q = W_att b(x) (R1, R7).
+  Selection select(const at::Tensor& b_nRDb, const at::Tensor& H_nKH) const;
+
+  /// ℓ(x) = NN_e(h(x) ⊕ b(x)), a logit: in scope iff it is above 0 (R8). [..., H], [..., Db] → [...].
+  at::Tensor scopeLogit(const at::Tensor& h, const at::Tensor& b) const;
+
+  /// pr(x, Z_e) = NN_prompt(h(x)): [B, H] → [B, P, D] (R9).
+  at::Tensor prompts(const at::Tensor& h_BH) const;
+
+ private:
+  SeprogModules() = default;
+  void bindEncoder();
+
+  SeprogSpec spec_;
+  std::shared_ptr<const Architecture> encoder_;
+  int64_t embeddingWidth_ = 0;
+  TensorTable parameters_;
+  Weights encoderWeights_;  // the edit_encoder part of parameters_ under the names its architecture reads
+};
+
+}  // namespace seprog
