@@ -1,5 +1,5 @@
-// Puts the chosen libtorch into the process before the engine's addon is loaded. Raw Node-API and libdl only: this file
-// must itself load where no libtorch is.
+// Puts the chosen libtorch into the process before the engine's addon is loaded. Raw Node-API and libdl only:
+// this file must itself load where no libtorch is.
 #include <dlfcn.h>
 #include <node_api.h>
 
@@ -35,8 +35,8 @@ napi_value preload(napi_env env, napi_callback_info info) {
   if (!readOnlyArgument(env, info, &paths) || napi_get_array_length(env, paths, &count) != napi_ok) {
     return throwCoded(env, "INTERNAL", "expected a string array for `paths`");
   }
-  // libgomp reads this when it is loaded. Its default, spinning, makes every parallel region 10 to 20 times slower as
-  // soon as another process wants a core. The user's own value stands.
+  // libgomp reads this when it is loaded. Its default, spinning, makes every parallel region 10 to 20 times
+  // slower as soon as another process wants a core. The user's own value stands.
   setenv("OMP_WAIT_POLICY", "passive", 0);
   for (uint32_t i = 0; i < count; ++i) {
     napi_value element;
@@ -54,8 +54,8 @@ napi_value preload(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-/// hasLibrary(name: string): whether the dynamic loader can open the library. It stays open: loading a driver twice
-/// costs more than keeping it.
+/// hasLibrary(name: string): whether the dynamic loader can open the library. It stays open: loading a driver
+/// twice costs more than keeping it.
 napi_value hasLibrary(napi_env env, napi_callback_info info) {
   napi_value argument;
   std::string name;
