@@ -1,0 +1,155 @@
+#include "counting_allocator.h"
+
+#include <c10/core/Allocator.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <mutex>
+#include <string>
+
+#include "../error.h"
+#include "block_cache.h"
+
+namespace seprog {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+// Above this a block is a mapping of its own: it goes back to the system the moment it is evicted, whatever lies
+// around it on the heap.
+constexpr size_t kMappedBytes = size_t{1} << 20;
+// The cache may fill what the live blocks leave of their own high-water mark, plus this much and an eighth: caching
+// then cannot make the process much larger than it had to become anyway.
+constexpr size_t kSlackBytes = size_t{64} << 20;
+
+Block* takeFromSystem(size_t bytes) {
+  if (bytes < kMappedBytes) {
+    void* memory = nullptr;
+    return posix_memalign(&memory, kBlockAlignment, bytes) == 0 ? static_cast<Block*>(memory) : nullptr;
+  }
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<Block*>(memory);
+}
+
+void giveToSystem(Block* block) {
+  if (block->reservedBytes < kMappedBytes) {
+    std::free(block);
+  } else {
+    munmap(block, block->reservedBytes);
+  }
+}
+
+class CountingAllocator final : public c10::Allocator {
+ public:
+  // Never destroyed: tensors of other static objects may outlive any order of destruction.
+  static CountingAllocator& instance() {
+    static auto* allocator = new CountingAllocator();
+    return *allocator;
+  }
+
+  c10::DataPtr allocate(size_t bytes) override {
+    void* data = bytes == 0 ? nullptr : take(bytes);
+    return {data, data, &release, c10::Device(c10::DeviceType::CPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
+  void copy_data(void* destination, const void* source, size_t bytes) const override {
+    default_copy_data(destination, source, bytes);
+  }
+
+  MemoryCounts counts(bool restartPeaks) {
+    std::lock_guard lock(mutex_);
+    const MemoryCounts now{allocatedBytes_, peakBytes_, reservedBytes(), peakReservedBytes_};
+    if (restartPeaks) {
+      peakBytes_ = now.allocatedBytes;
+      peakReservedBytes_ = now.reservedBytes;
+    }
+    return now;
+  }
+
+  void trim() {
+    std::lock_guard lock(mutex_);
+    while (Block* block = cache_.popOldest()) giveToSystem(block);
+    highWaterBytes_ = liveBytes_;
+  }
+
+ private:
+  void* take(size_t bytes) {
+    if (bytes > size_t{1} << 46) refuse(bytes);
+    const SizeClass sizeClass = sizeClassOf(bytes);
+    std::lock_guard lock(mutex_);
+    Block* block = cache_.popNewest(sizeClass.index);
+    if (!block) block = fresh(sizeClass, bytes);
+    block->requestedBytes = bytes;
+    liveBytes_ += block->reservedBytes;
+    highWaterBytes_ = std::max(highWaterBytes_, liveBytes_);
+    allocatedBytes_ += static_cast<int64_t>(bytes);
+    peakBytes_ = std::max(peakBytes_, allocatedBytes_);
+    peakReservedBytes_ = std::max(peakReservedBytes_, reservedBytes());
+    return block->data();
+  }
+
+  Block* fresh(const SizeClass& sizeClass, size_t bytes) {
+    size_t blockBytes = sizeof(Block) + sizeClass.bytes;
+    if (blockBytes >= kMappedBytes) blockBytes = (blockBytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+    const size_t needed = liveBytes_ + blockBytes;
+    const size_t highWater = std::max(highWaterBytes_, needed);
+    const size_t limit = highWater + highWater / kStepsPerDoubling + kSlackBytes;
+    while (needed + cache_.bytes() > limit) {
+      Block* oldest = cache_.popOldest();
+      if (!oldest) break;
+      giveToSystem(oldest);
+    }
+    Block* block = takeFromSystem(blockBytes);
+    if (!block) {
+      while (Block* cached = cache_.popOldest()) giveToSystem(cached);
+      block = takeFromSystem(blockBytes);
+    }
+    if (!block) refuse(bytes);
+    block->reservedBytes = blockBytes;
+    block->sizeClass = sizeClass.index;
+    return block;
+  }
+
+  [[noreturn]] void refuse(size_t bytes) const {
+    fail(ErrorCode::OutOfMemory, "expected " + std::to_string(bytes) + " bytes of memory for a tensor but received none (" +
+                                     std::to_string(allocatedBytes_) + " bytes are held by tensors). Use a smaller batch or model");
+  }
+
+  static void release(void* data) { instance().put(data); }
+
+  void put(void* data) {
+    if (!data) return;
+    Block* block = Block::of(data);
+    std::lock_guard lock(mutex_);
+    allocatedBytes_ -= static_cast<int64_t>(block->requestedBytes);
+    liveBytes_ -= block->reservedBytes;
+    cache_.push(block);
+  }
+
+  int64_t reservedBytes() const { return static_cast<int64_t>(liveBytes_ + cache_.bytes()); }
+
+  std::mutex mutex_;
+  BlockCache cache_;
+  size_t liveBytes_ = 0;       // blocks handed out, as rounded
+  size_t highWaterBytes_ = 0;  // of liveBytes_ since the last trim
+  int64_t allocatedBytes_ = 0;
+  int64_t peakBytes_ = 0;
+  int64_t peakReservedBytes_ = 0;
+};
+
+}  // namespace
+
+void installCountingAllocator() {
+  static const bool installed = [] {
+    constexpr uint8_t kPriority = 100;  // above libtorch's own, whose priority is 0
+    c10::SetAllocator(c10::DeviceType::CPU, &CountingAllocator::instance(), kPriority);
+    return true;
+  }();
+  (void)installed;
+}
+
+MemoryCounts cpuMemoryCounts() { return CountingAllocator::instance().counts(false); }
+MemoryCounts takeCpuMemoryCounts() { return CountingAllocator::instance().counts(true); }
+void trimCpuMemoryCache() { CountingAllocator::instance().trim(); }
+
+}  // namespace seprog
