@@ -1,6 +1,6 @@
 import { SingleBar } from "cli-progress";
 import type { LoopEvent, OnEvent, ProgressEvent } from "../training/events.js";
-import { duration } from "./units.js";
+import { duration } from "../report/units.js";
 
 /** Draws the progress of long work: a bar with time left on a terminal, else a plain line now and then. */
 export interface Progress {

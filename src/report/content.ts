@@ -1,0 +1,88 @@
+import type { SummaryCell } from "../evaluation/records.js";
+import { type Chart, lineCharts } from "./charts.js";
+import { type Column, DETAIL_COLUMNS, HEADLINE_COLUMNS } from "./columns.js";
+import type { RunData } from "./run_data.js";
+import { readSamples, type SampleGroup } from "./samples.js";
+import { meanOver, type Series, toSeries } from "./series.js";
+
+/** A table of one series: a row per K and the mean over all K. */
+export interface ResultTable {
+  readonly title: string;
+  readonly columns: readonly Column[];
+  readonly rows: readonly ResultRow[];
+}
+
+export interface ResultRow {
+  readonly label: string;
+  readonly cells: readonly ResultCell[];
+  readonly isMean: boolean;
+}
+
+export interface ResultCell {
+  readonly value: string;
+  /** `low – high`, where the figure has an interval. */
+  readonly interval: string | null;
+}
+
+/** All that a report says, before it is put into a format. */
+export interface ReportContent {
+  readonly title: string;
+  readonly series: readonly Series[];
+  readonly headline: readonly ResultTable[];
+  readonly details: readonly ResultTable[];
+  readonly charts: readonly Chart[];
+  readonly samples: readonly SampleGroup[];
+  readonly environment: readonly (readonly [string, string])[];
+}
+
+export async function reportContent(run: RunData): Promise<ReportContent> {
+  const series = toSeries(run.summary.cells);
+  return {
+    title: run.summary.suite,
+    series,
+    headline: series.map((one) => resultTable(one, HEADLINE_COLUMNS)),
+    details: series.map((one) => resultTable(one, DETAIL_COLUMNS)),
+    charts: lineCharts(series),
+    samples: await readSamples(run),
+    environment: flatten(run.summary.environment),
+  };
+}
+
+export function resultTable({ name, cells }: Series, columns: readonly Column[]): ResultTable {
+  const used = columns.filter((column) => cells.some((cell) => column.pick(cell) !== null));
+  const rows = cells.map((cell) => ({
+    label: String(cell.K),
+    cells: used.map((column) => figureCell(cell, column)),
+    isMean: false,
+  }));
+  const mean = {
+    label: "mean",
+    cells: used.map((column) => {
+      const value = meanOver(cells, column.pick);
+      return { value: value === null ? "–" : column.format(value), interval: null };
+    }),
+    isMean: true,
+  };
+  return { title: name, columns: used, rows: cells.length > 1 ? [...rows, mean] : rows };
+}
+
+function figureCell(cell: SummaryCell, column: Column): ResultCell {
+  const figure = column.pick(cell);
+  if (figure === null) return { value: "–", interval: null };
+  return {
+    value: column.format(figure.value),
+    interval:
+      figure.low === figure.high ? null : `${column.format(figure.low)} – ${column.format(figure.high)}`,
+  };
+}
+
+/** Nested objects as `outer.inner` → text. */
+function flatten(value: { readonly [key: string]: unknown }, prefix = ""): (readonly [string, string])[] {
+  return Object.entries(value).flatMap(([key, item]) => {
+    const path = prefix === "" ? key : `${prefix}.${key}`;
+    if (item === null) return [];
+    if (Array.isArray(item)) return [[path, item.map(String).join(", ")] as const];
+    if (typeof item === "object") return flatten({ ...item }, path);
+    return [[path, String(item)] as const];
+  });
+}

@@ -1,0 +1,59 @@
+import type { ReportContent, ResultTable } from "./content.js";
+import { escapeMarkdown } from "./escape.js";
+import type { SampleGroup } from "./samples.js";
+
+/** The report as GitHub-flavoured Markdown; plots are in the HTML report. */
+export function markdownReport(content: ReportContent): string {
+  const sections = [
+    `# ${escapeMarkdown(content.title)}`,
+    ...content.headline.map((table) => `## ${escapeMarkdown(table.title)}\n\n${resultMarkdown(table)}`),
+    "## More figures",
+    ...content.details.map((table) => `### ${escapeMarkdown(table.title)}\n\n${resultMarkdown(table)}`),
+    "## What the columns mean",
+    legend([...content.headline, ...content.details]),
+    ...(content.samples.length > 0 ? ["## A sample of edits"] : []),
+    ...content.samples.map(sampleMarkdown),
+    "## Environment",
+    content.environment
+      .map(([key, value]) => `- ${escapeMarkdown(key)}: ${escapeMarkdown(value)}`)
+      .join("\n"),
+  ];
+  return `${sections.join("\n\n")}\n`;
+}
+
+function resultMarkdown(table: ResultTable): string {
+  const header = `| K | ${table.columns.map((column) => escapeMarkdown(column.title)).join(" | ")} |`;
+  const rule = `|---:|${table.columns.map(() => "---:|").join("")}`;
+  const rows = table.rows.map((row) => {
+    const cells = row.cells.map(({ value, interval }) =>
+      interval === null ? value : `${value} (${interval})`,
+    );
+    const shown = row.isMean ? cells.map((cell) => `**${cell}**`) : cells;
+    return `| ${row.isMean ? `**${row.label}**` : row.label} | ${shown.join(" | ")} |`;
+  });
+  return [header, rule, ...rows].join("\n");
+}
+
+function legend(tables: readonly ResultTable[]): string {
+  const help = new Map(tables.flatMap((table) => table.columns.map((column) => [column.title, column.help])));
+  return [...help]
+    .map(([title, text]) => `- **${escapeMarkdown(title)}**: ${escapeMarkdown(text)}.`)
+    .join("\n");
+}
+
+function sampleMarkdown(group: SampleGroup): string {
+  const samples = group.samples.map((sample) => {
+    const rows = sample.rows.map(
+      (row) =>
+        `| ${row.kind} | ${escapeMarkdown(row.question)} | ${escapeMarkdown(row.base)} | ${escapeMarkdown(row.edited)} | ${row.right ? "right" : `**wrong**, wanted ${escapeMarkdown(row.wanted)}`} |`,
+    );
+    return [
+      `Edit: ${escapeMarkdown(sample.question)} → **${escapeMarkdown(sample.answer)}**`,
+      "",
+      "| asked | question | base | edited | verdict |",
+      "|---|---|---|---|---|",
+      ...rows,
+    ].join("\n");
+  });
+  return `### ${escapeMarkdown(group.title)}\n\n${samples.join("\n\n")}`;
+}

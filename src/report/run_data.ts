@@ -1,0 +1,89 @@
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { z } from "zod";
+import { SeprogError } from "../errors.js";
+import {
+  type CellResult,
+  cellResultSchema,
+  type EditRecordLine,
+  editRecordSchema,
+  type Summary,
+  summarySchema,
+} from "../evaluation/records.js";
+
+/** Names of what a run folder holds. */
+export const RUN_FILES = {
+  config: "config.json",
+  environment: "environment.json",
+  summary: "summary.json",
+  markdown: "report.md",
+  html: "report.html",
+  cells: "cells",
+  result: "result.json",
+  edits: "edits.jsonl",
+} as const;
+
+/** A finished cell with its folder; the edits are read only where they are shown. */
+export interface CellData {
+  readonly folder: string;
+  readonly result: CellResult;
+}
+
+/** All of a run that a report shows. */
+export interface RunData {
+  readonly folder: string;
+  readonly summary: Summary;
+  readonly cells: readonly CellData[];
+}
+
+/** Throws DATA_INVALID when the folder is no finished run or a file in it is damaged. */
+export async function readRun(folder: string): Promise<RunData> {
+  const path = join(folder, RUN_FILES.summary);
+  if (!existsSync(path)) {
+    throw new SeprogError(
+      "DATA_INVALID",
+      `expected a run folder with ${RUN_FILES.summary} but received ${folder}; make one with seprog-native bench`,
+    );
+  }
+  return { folder, summary: await readJson(path, summarySchema), cells: await readCells(folder) };
+}
+
+/** The finished cells of a run folder, in the order of their names. */
+export async function readCells(folder: string): Promise<CellData[]> {
+  const root = join(folder, RUN_FILES.cells);
+  if (!existsSync(root)) return [];
+  const cells: CellData[] = [];
+  for (const name of (await readdir(root)).sort()) {
+    const path = join(root, name, RUN_FILES.result);
+    if (existsSync(path))
+      cells.push({ folder: join(root, name), result: await readJson(path, cellResultSchema) });
+  }
+  return cells;
+}
+
+/** The per-edit records of a cell. Throws DATA_INVALID with file:line. */
+export async function readEdits(cellFolder: string): Promise<EditRecordLine[]> {
+  const path = join(cellFolder, RUN_FILES.edits);
+  const lines = (await readFile(path, "utf8")).split("\n");
+  return lines.flatMap((line, index) =>
+    line === "" ? [] : [parse(line, editRecordSchema, `${path}:${index + 1}`)],
+  );
+}
+
+async function readJson<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>> {
+  return parse(await readFile(path, "utf8"), schema, path);
+}
+
+function parse<Schema extends z.ZodType>(text: string, schema: Schema, place: string): z.output<Schema> {
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SeprogError(
+      "DATA_INVALID",
+      `expected a record of this version at ${place} but received: ${reason}`,
+      { cause },
+    );
+  }
+}

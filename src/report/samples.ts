@@ -1,0 +1,98 @@
+import type { EditRecordLine } from "../evaluation/records.js";
+import { type CellData, type RunData, readEdits } from "./run_data.js";
+
+/** One question of the sample: what was asked, what both models said, and whether that was wanted. */
+export interface SampleRow {
+  readonly kind: "rephrase" | "noisy rephrase" | "own wording" | "unrelated" | "close but unrelated";
+  readonly question: string;
+  readonly base: string;
+  readonly edited: string;
+  readonly wanted: string;
+  readonly right: boolean;
+}
+
+/** An edit with the questions that were asked about it. */
+export interface Sample {
+  readonly question: string;
+  readonly answer: string;
+  readonly rows: readonly SampleRow[];
+}
+
+export interface SampleGroup {
+  readonly title: string;
+  readonly samples: readonly Sample[];
+}
+
+const EDITS_PER_GROUP = 6;
+/** How many of them show a failure, where there are failures. */
+const FAILURES_PER_GROUP = 2;
+/** The K whose edits are shown, or the nearest one there is. */
+const SAMPLE_K = 10;
+
+/** A few edits for each method and data set, right and wrong ones, always the same for the same run. */
+export async function readSamples(run: RunData): Promise<SampleGroup[]> {
+  const groups = new Map<string, CellData>();
+  for (const cell of run.cells) {
+    const { method, dataset, model, K, seed } = cell.result.cell;
+    const key = `${method} · ${dataset} · ${model} · seed ${seed}`;
+    const known = groups.get(key)?.result.cell.K;
+    if (known === undefined || Math.abs(K - SAMPLE_K) < Math.abs(known - SAMPLE_K)) groups.set(key, cell);
+  }
+  const result: SampleGroup[] = [];
+  for (const { folder, result: found } of groups.values()) {
+    const samples = pickSamples(await readEdits(folder));
+    if (samples.length > 0) {
+      const { method, dataset, K } = found.cell;
+      result.push({ title: `${method} on ${dataset}, ${K} ${K === 1 ? "edit" : "edits"} at once`, samples });
+    }
+  }
+  return result;
+}
+
+/** The first failures and the first successes, in file order. */
+export function pickSamples(records: readonly EditRecordLine[]): Sample[] {
+  const samples = records.map((record) => ({ sample: toSample(record) }));
+  const failed = samples
+    .filter(({ sample }) => sample.rows.some((row) => !row.right))
+    .slice(0, FAILURES_PER_GROUP);
+  const fine = samples
+    .filter(({ sample }) => sample.rows.every((row) => row.right))
+    .slice(0, EDITS_PER_GROUP - failed.length);
+  const chosen = new Set([...failed, ...fine]);
+  return samples.filter((item) => chosen.has(item)).map(({ sample }) => sample);
+}
+
+function toSample(record: EditRecordLine): Sample {
+  const rows: SampleRow[] = [];
+  const inScope = [
+    ...record.inScope.slice(0, 1).map((probe) => ({ kind: "rephrase" as const, probe })),
+    ...record.noisy.slice(0, 1).map((probe) => ({ kind: "noisy rephrase" as const, probe })),
+  ];
+  const asked = inScope.length > 0 ? inScope : [{ kind: "own wording" as const, probe: record.self }];
+  for (const { kind, probe } of asked) {
+    const { input, base, edited, match } = probe;
+    rows.push({
+      kind,
+      question: input,
+      base,
+      edited,
+      wanted: probe.expected[0] ?? record.answer,
+      right: match,
+    });
+  }
+  const outScope = [
+    ...record.outScope.slice(0, 1).map((probe) => ({ kind: "unrelated" as const, probe })),
+    ...record.hard.slice(0, 1).map((probe) => ({ kind: "close but unrelated" as const, probe })),
+  ];
+  for (const { kind, probe } of outScope) {
+    rows.push({
+      kind,
+      question: probe.input,
+      base: probe.base,
+      edited: probe.edited,
+      wanted: probe.base,
+      right: probe.same,
+    });
+  }
+  return { question: record.question, answer: record.answer, rows };
+}
