@@ -14,7 +14,7 @@ import { parseArgs } from "node:util";
 import { buildNative } from "./build-native.mjs";
 import { findOrFetchLibtorch } from "./lib/fetch-libtorch.mjs";
 import { locateLibtorch } from "./lib/libtorch.mjs";
-import { APT_PACKAGES, MissingToolsError } from "./lib/toolchain.mjs";
+import { aptPackages, MissingToolsError } from "./lib/toolchain.mjs";
 
 const packageRoot = path.resolve(fileURLToPath(import.meta.url), "../..");
 const log = (line) => console.log(line);
@@ -23,7 +23,7 @@ function report(error) {
   return [
     `seprog-native: the native engine is not built: ${error.message}.`,
     ...(error instanceof MissingToolsError
-      ? [`  On Debian or Ubuntu: apt-get install ${APT_PACKAGES.join(" ")}`]
+      ? [`  On Debian or Ubuntu: apt-get install ${aptPackages()}`]
       : []),
     "  A libtorch of your own can be named with SEPROG_LIBTORCH=FOLDER.",
     "  To try again: npx seprog-native build",

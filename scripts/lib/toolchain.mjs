@@ -8,7 +8,11 @@ const MINIMUM_CMAKE = [3, 18];
 // The precompiled header of libtorch alone takes this much for each compiler process.
 const COMPILER_PEAK_BYTES = 1.3e9;
 
-export const APT_PACKAGES = ["build-essential", "cmake", "python3", "python3-pip"];
+/** What a build needs, by Debian's and Ubuntu's names. */
+export function aptPackages() {
+  const list = readFileSync(new URL("apt-packages.txt", import.meta.url), "utf8");
+  return list.match(/^build: (.*)$/m)[1];
+}
 
 /** First line of `command args` or null when it does not run. */
 export function probe(command, args = ["--version"]) {
