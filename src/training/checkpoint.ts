@@ -1,10 +1,11 @@
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { z } from "zod";
+import { z } from "zod";
 import { SeprogError } from "../errors.js";
 import { removeLeftovers, writeFolderAtomically, writeJsonAtomically } from "../files.js";
 
 const STATE_FILE = "state.json";
+const fileSchema = z.strictObject({ identity: z.string(), state: z.json() });
 
 /** What can be written to and read from a folder: editors and fine-tuners. */
 export interface Restorable {
@@ -24,11 +25,14 @@ export interface Checkpoint<State> {
  */
 export class CheckpointFolder<Schema extends z.ZodType> {
   readonly #root: string;
-  readonly #schema: Schema;
+  readonly #identity: string;
+  readonly #stateSchema: Schema;
 
-  constructor(root: string, schema: Schema) {
+  /** @param identity hash of everything that decides the run: a checkpoint of another run is refused */
+  constructor(root: string, identity: string, stateSchema: Schema) {
     this.#root = root;
-    this.#schema = schema;
+    this.#identity = identity;
+    this.#stateSchema = stateSchema;
   }
 
   #path(kind: "step" | "best", step: number): string {
@@ -40,17 +44,22 @@ export class CheckpointFolder<Schema extends z.ZodType> {
   }
 
   async saveBest(step: number, subject: Restorable): Promise<void> {
-    await writeFolderAtomically(this.#path("best", step), (folder) => subject.save(folder));
+    await writeFolderAtomically(this.bestDirectory(step), (folder) => subject.save(folder));
   }
 
-  /** @param bestStep the step whose best weights `state` refers to; all other best folders go */
-  async save(step: number, state: z.input<Schema>, subject: Restorable, bestStep: number): Promise<string> {
+  /** @param bestStep the step whose best weights `state` refers to, if any; all other best folders go */
+  async save(
+    step: number,
+    state: z.input<Schema>,
+    subject: Restorable,
+    bestStep: number | null = null,
+  ): Promise<string> {
     const directory = this.#path("step", step);
     await writeFolderAtomically(directory, async (folder) => {
       await subject.save(folder, { optimizer: true });
-      await writeJsonAtomically(join(folder, STATE_FILE), state);
+      await writeJsonAtomically(join(folder, STATE_FILE), { identity: this.#identity, state });
     });
-    await this.#keepOnly([directory, this.#path("best", bestStep)]);
+    await this.#keepOnly(bestStep === null ? [directory] : [directory, this.bestDirectory(bestStep)]);
     return directory;
   }
 
@@ -67,16 +76,26 @@ export class CheckpointFolder<Schema extends z.ZodType> {
 
   /**
    * The newest checkpoint, or null if there is none.
-   * @throws SeprogError CHECKPOINT_INVALID if its state.json is not what this version writes
+   * @throws SeprogError CHECKPOINT_INVALID if it belongs to another run or its state.json is damaged
    */
   async latest(): Promise<Checkpoint<z.output<Schema>> | null> {
     await removeLeftovers(this.#root);
     const newest = (await this.#names()).filter((name) => name.startsWith("step-")).at(-1);
     if (newest === undefined) return null;
     const directory = join(this.#root, newest);
-    const path = join(directory, STATE_FILE);
+    const { identity, state } = await this.#read(join(directory, STATE_FILE));
+    if (identity !== this.#identity)
+      throw new SeprogError(
+        "CHECKPOINT_INVALID",
+        `expected a checkpoint of this run (${this.#identity}) in ${directory} but received one of another (${identity}); start afresh with --fresh or choose another folder`,
+      );
+    return { state, directory };
+  }
+
+  async #read(path: string): Promise<{ identity: string; state: z.output<Schema> }> {
     try {
-      return { state: this.#schema.parse(JSON.parse(await readFile(path, "utf8"))), directory };
+      const { identity, state } = fileSchema.parse(JSON.parse(await readFile(path, "utf8")));
+      return { identity, state: this.#stateSchema.parse(state) };
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new SeprogError(

@@ -1,12 +1,12 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { z } from "zod";
 import type { TrainingConfig } from "../config/training.js";
-import { SeprogError } from "../errors.js";
 import type { EpisodeBatch, Measurement } from "../native/addon.js";
 import { CheckpointFolder, type Restorable } from "./checkpoint.js";
 import { EarlyStopping, earlyStoppingStateSchema } from "./early_stopping.js";
 import type { Figures, OnEvent } from "./events.js";
 import { type Drawn, LookAhead } from "./look_ahead.js";
+import { explainNonFinite } from "./non_finite.js";
 import { Pace, RunningFigures } from "./progress.js";
 import { learningRateAt } from "./schedule.js";
 import { type CostEstimate, StepCosts } from "./step_costs.js";
@@ -54,7 +54,6 @@ export interface TrainingOptions {
 const figuresSchema = z.record(z.string(), z.number());
 
 const stateSchema = z.strictObject({
-  identity: z.string(),
   /** Steps done. */
   step: z.int().nonnegative(),
   episodes: z.json(),
@@ -92,7 +91,7 @@ export interface TrainingRecord {
 export async function train(input: TrainingInput, options: TrainingOptions): Promise<TrainingRecord> {
   const { editor, episodes, config } = input;
   const { signal, onEvent } = options;
-  const checkpoints = new CheckpointFolder(options.directory, stateSchema);
+  const checkpoints = new CheckpointFolder(options.directory, options.identity, stateSchema);
   const state = await startOrResume(input, options, checkpoints);
   const stopping = new EarlyStopping(config.patienceEpochs * config.stepsPerEpoch, state.earlyStopping);
   const lookAhead = new LookAhead(() => episodes.next());
@@ -183,14 +182,13 @@ export async function train(input: TrainingInput, options: TrainingOptions): Pro
 
 async function startOrResume(
   { editor, episodes }: TrainingInput,
-  { identity, directory, resume = true }: TrainingOptions,
+  { resume = true }: TrainingOptions,
   checkpoints: CheckpointFolder<typeof stateSchema>,
 ): Promise<State> {
   if (!resume) await checkpoints.clear();
   const latest = await checkpoints.latest();
   if (latest === null)
     return {
-      identity,
       step: 0,
       episodes: null,
       earlyStopping: { bestLoss: null, bestStep: 0 },
@@ -198,11 +196,6 @@ async function startOrResume(
       wallMs: 0,
       finished: null,
     };
-  if (latest.state.identity !== identity)
-    throw new SeprogError(
-      "CHECKPOINT_INVALID",
-      `expected a checkpoint of this run (${identity}) in ${directory} but received one of another (${latest.state.identity}); start afresh with --fresh or choose another folder`,
-    );
   await editor.restore(latest.directory, { optimizer: true });
   if (latest.state.step > 0) episodes.restore(latest.state.episodes);
   return latest.state;
@@ -220,15 +213,6 @@ async function validate(
       sums[name] = (sums[name] ?? 0) + value / validation.length;
   }
   return sums;
-}
-
-function explainNonFinite(error: unknown, step: number, directory: string): unknown {
-  if (!(error instanceof SeprogError) || error.code !== "NON_FINITE") return error;
-  return new SeprogError(
-    "NON_FINITE",
-    `training stopped at step ${step + 1}: ${error.message}; the last good checkpoint is kept in ${directory}; try a lower \`training.learningRate\``,
-    { cause: error },
-  );
 }
 
 /** Node's histogram holds the time between two rounds of a timer, so the timer's own period is taken off. */

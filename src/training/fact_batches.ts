@@ -1,0 +1,73 @@
+import { Rng } from "../data/random.js";
+import type { PairRows } from "../native/addon.js";
+import { packRows } from "../tokenizers/token_rows.js";
+import type { TokenisedFact } from "./facts.js";
+
+interface Pair {
+  readonly source: Int32Array;
+  readonly target: Int32Array;
+}
+
+export interface FactBatchesOptions {
+  readonly batchSize: number;
+  /** Batches are cut from this many batches sorted by length, so that few pad positions are computed. */
+  readonly bucketBatches: number;
+  readonly seed: number;
+}
+
+/**
+ * Batch number i of an endless pass over the facts, each pass in its own order and every fact once in one of its
+ * wordings. A batch is a function of its number alone, so a run resumes exactly from its step.
+ */
+export class FactBatches {
+  readonly #facts: readonly TokenisedFact[];
+  readonly #options: FactBatchesOptions;
+  #pass = -1;
+  #order: number[] = [];
+  #bucket = -1;
+  #batches: PairRows[] = [];
+
+  constructor(facts: readonly TokenisedFact[], options: FactBatchesOptions) {
+    this.#facts = facts;
+    this.#options = options;
+  }
+
+  at(index: number): PairRows {
+    const { bucketBatches } = this.#options;
+    const bucket = Math.floor(index / bucketBatches);
+    if (bucket !== this.#bucket) this.#fill(bucket);
+    return this.#batches[index % bucketBatches] as PairRows;
+  }
+
+  #fill(bucket: number): void {
+    const { batchSize, bucketBatches, seed } = this.#options;
+    const rng = Rng.fromSeed(mix(seed, bucket, 1));
+    const size = batchSize * bucketBatches;
+    const pairs = Array.from({ length: size }, (_, i) => this.#draw(bucket * size + i, rng));
+    pairs.sort((a, b) => a.source.length - b.source.length || a.target.length - b.target.length);
+    const batches = Array.from({ length: bucketBatches }, (_, i) =>
+      toRows(pairs.slice(i * batchSize, (i + 1) * batchSize)),
+    );
+    this.#batches = rng.shuffle(batches);
+    this.#bucket = bucket;
+  }
+
+  #draw(position: number, rng: Rng): Pair {
+    const pass = Math.floor(position / this.#facts.length);
+    if (pass !== this.#pass) {
+      this.#order = Rng.fromSeed(mix(this.#options.seed, pass, 2)).shuffle([...this.#facts.keys()]);
+      this.#pass = pass;
+    }
+    const fact = this.#facts[this.#order[position % this.#facts.length] ?? 0] as TokenisedFact;
+    return { source: rng.pick(fact.sources), target: fact.target };
+  }
+}
+
+const toRows = (pairs: readonly Pair[]): PairRows => ({
+  source: packRows(pairs.map(({ source }) => source)),
+  target: packRows(pairs.map(({ target }) => target)),
+});
+
+/** A seed of its own for each (seed, number, purpose). */
+const mix = (seed: number, index: number, purpose: number): number =>
+  (Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca77) ^ Math.imul(purpose, 0xc2b2ae3d)) >>> 0;

@@ -1,0 +1,55 @@
+import { matchesAny } from "../metrics/text.js";
+import type { Generation, TokenRows } from "../native/addon.js";
+import type { EditCodec } from "../tokenizers/edit_codec.js";
+import { packRows, unpackRows } from "../tokenizers/token_rows.js";
+import type { Fact } from "./facts.js";
+
+/** How many wordings and facts a model answers right by free generation. */
+export interface Recall {
+  readonly wordings: number;
+  readonly wordingsRight: number;
+  readonly facts: number;
+  /** Right in every wording. */
+  readonly factsRight: number;
+}
+
+export interface Answering {
+  generate(
+    source: TokenRows,
+    options: { readonly maxNewTokens: number; readonly signal?: AbortSignal },
+  ): Promise<Generation>;
+}
+
+export interface RecallOptions {
+  readonly batchSize: number;
+  readonly maxNewTokens: number;
+  readonly signal?: AbortSignal;
+  readonly onRows?: (done: number, total: number) => void;
+}
+
+/** Asks every wording of every fact, shortest first. */
+export async function measureRecall(
+  model: Answering,
+  facts: readonly Fact[],
+  codec: EditCodec,
+  { batchSize, maxNewTokens, signal, onRows }: RecallOptions,
+): Promise<Recall> {
+  const rows = facts.flatMap(({ wordings }, fact) =>
+    wordings.map((x) => ({ fact, source: codec.source(x) })),
+  );
+  rows.sort((a, b) => a.source.length - b.source.length);
+  const wrong = new Set<number>();
+  let wordingsRight = 0;
+  for (let from = 0; from < rows.length; from += batchSize) {
+    const piece = rows.slice(from, from + batchSize);
+    const source = packRows(piece.map((row) => row.source));
+    const { tokens } = await model.generate(source, { maxNewTokens, ...(signal && { signal }) });
+    unpackRows(tokens).forEach((ids, i) => {
+      const fact = piece[i]?.fact ?? 0;
+      if (matchesAny(codec.answer(ids), facts[fact]?.answers ?? [])) wordingsRight += 1;
+      else wrong.add(fact);
+    });
+    onRows?.(from + piece.length, rows.length);
+  }
+  return { wordings: rows.length, wordingsRight, facts: facts.length, factsRight: facts.length - wrong.size };
+}
