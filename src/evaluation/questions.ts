@@ -1,4 +1,4 @@
-import type { Episode, EpisodeEdit } from "../data/types.js";
+import type { Episode } from "../data/types.js";
 
 /** One input put to the base and the edited model. */
 export interface Question {
@@ -11,8 +11,8 @@ export interface Question {
 }
 
 /**
- * All questions of an episode: every edit's own input, its clean and noisy rephrases, the random out-of-scope inputs
- * (the i-th under edit i), and every edit's hard neighbours that no edit of the episode touches.
+ * All questions of an episode: every edit's own input, its clean and noisy rephrases, and the out-of-scope inputs, the
+ * i-th recorded under edit i.
  */
 export function episodeQuestions({ edits, inScope, outScope }: Episode): Question[] {
   const self = edits.map(
@@ -33,27 +33,16 @@ export function episodeQuestions({ edits, inScope, outScope }: Episode): Questio
         accepted: [y],
       }),
     );
-  const random = outScope
-    .filter(({ kind }) => kind === "random")
-    .map(
-      ({ x, y_gold }, i): Question => ({
-        group: "outScope",
-        edit: i % edits.length,
-        x,
-        accepted: atLeastOne(y_gold),
-      }),
-    );
-  return [...self, ...about, ...random, ...hardQuestions(edits)];
-}
-
-function hardQuestions(edits: readonly EpisodeEdit[]): Question[] {
-  const groups = new Set(edits.map(({ record }) => record.group));
-  return edits.flatMap(({ record }, edit) =>
-    record.hard_out
-      .filter(({ group }) => group === undefined || !groups.has(group))
-      .map(({ x, y_gold }): Question => ({ group: "hard", edit, x, accepted: atLeastOne(y_gold) })),
+  const outside = outScope.map(
+    ({ x, y_gold, kind }, i): Question => ({
+      group: kind === "hard" ? "hard" : "outScope",
+      edit: i % edits.length,
+      x,
+      accepted: atLeastOne(y_gold),
+    }),
   );
+  return [...self, ...about, ...outside];
 }
 
-/** Records without gold answers are scored against the empty answer, so that only the base's own answer counts. */
+/** Records without gold answers are scored against the empty answer; the base's own answer counts all the same. */
 const atLeastOne = ([first = "", ...rest]: readonly string[]): [string, ...string[]] => [first, ...rest];

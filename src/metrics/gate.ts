@@ -2,11 +2,11 @@ import { type BootstrapOptions, bootstrap, type Estimate } from "./bootstrap.js"
 import { type EditOutcome, headlineItems } from "./outcomes.js";
 import { episodeMean, ratioEstimate } from "./ratio.js";
 
-/** Scope logits of an edit's in-scope and random out-of-scope questions; empty for editors without a gate. */
+/** Scope logits of an edit's in-scope and out-of-scope questions, hard ones too; empty for editors without a gate. */
 function logits(edit: EditOutcome): { positive: number[]; negative: number[] } {
   const read = (items: readonly { readonly scope?: { readonly logit: number } | undefined }[]): number[] =>
     items.flatMap(({ scope }) => (scope === undefined ? [] : [scope.logit]));
-  return { positive: read(headlineItems(edit)), negative: read(edit.outScope) };
+  return { positive: read(headlineItems(edit)), negative: read([...edit.outScope, ...edit.hard]) };
 }
 
 const countOn = (values: readonly number[]): number => values.filter((logit) => logit > 0).length;

@@ -1,0 +1,173 @@
+import { createHash } from "node:crypto";
+import type { EvaluationConfig } from "../config/evaluation.js";
+import type { Episode } from "../data/types.js";
+import { SeprogError } from "../errors.js";
+import { type BootstrapOptions, type Estimate, medianEstimate } from "../metrics/bootstrap.js";
+import { computeMetrics } from "../metrics/registry.js";
+import type { EpisodeBatch } from "../native/addon.js";
+import type { EditCodec } from "../tokenizers/edit_codec.js";
+import type { OnEvent } from "../training/events.js";
+import { BaseAnswers } from "./answers.js";
+import {
+  type InferenceSamples,
+  measureInference,
+  measureTrainStep,
+  type ScratchEditor,
+  type StepSamples,
+} from "./costs.js";
+import { evaluate } from "./evaluate.js";
+import {
+  type CellDetail,
+  type CellResult,
+  type EditRecordLine,
+  SUMMARY_SCHEMA_VERSION,
+  type SummaryCell,
+} from "./records.js";
+import type { EditedScorer, Subject } from "./scorers.js";
+
+/** What stands in the cell's first columns. */
+export type CellName = Pick<SummaryCell, "method" | "dataset" | "model" | "K" | "seed" | "configHash">;
+
+export interface CellInput<Edited extends EditedScorer> {
+  readonly name: CellName;
+  readonly subject: Subject<Edited>;
+  readonly episodes: readonly Episode[];
+  readonly codec: EditCodec;
+  readonly evaluation: EvaluationConfig;
+  /** For the training cost; null where the method has no training step. */
+  readonly trainStep: { readonly scratch: ScratchEditor; readonly batch: EpisodeBatch } | null;
+  readonly provenance: Pick<
+    CellResult["provenance"],
+    "modelChecksum" | "editorFingerprint" | "device" | "threads"
+  >;
+  /** The process's resident high-water mark, asked at the end. */
+  readonly processPeakBytes: () => Promise<number>;
+}
+
+export interface CellOptions {
+  readonly signal?: AbortSignal;
+  readonly onEvent?: OnEvent;
+  /** Gets each record line as soon as its episode is done. */
+  readonly onLine?: (line: EditRecordLine) => Promise<void> | void;
+}
+
+/**
+ * Measures one cell: first what the edits do, then what they cost.
+ * @throws the signal's reason when aborted
+ */
+export async function evaluateCell<Edited extends EditedScorer>(
+  { name, subject, episodes, codec, evaluation, trainStep, provenance, processPeakBytes }: CellInput<Edited>,
+  { signal, onEvent, onLine }: CellOptions = {},
+): Promise<CellResult> {
+  const [first] = episodes;
+  if (first === undefined)
+    throw new SeprogError("DATA_INVALID", "expected at least one episode to evaluate but received none");
+  const startedAt = new Date();
+  const common = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
+  const { batchSize, maxNewTokens, timing } = evaluation;
+
+  const lines: EditRecordLine[] = [];
+  const baseAnswers = new BaseAnswers(subject.base, codec, { batchSize, maxNewTokens });
+  const asked = evaluate({ subject, episodes, codec, baseAnswers }, { batchSize, maxNewTokens, ...common });
+  for await (const line of asked) {
+    lines.push(line);
+    await onLine?.(line);
+  }
+
+  const inference = await measureInference(subject, first, codec, { maxNewTokens, ...timing, ...common });
+  const training =
+    trainStep && (await measureTrainStep(trainStep.scratch, trainStep.batch, { ...timing, ...common }));
+
+  const bootstrap = { resamples: evaluation.bootstrap.samples, level: evaluation.bootstrap.level };
+  return {
+    schemaVersion: SUMMARY_SCHEMA_VERSION,
+    ...figuresOf(name, lines, bootstrap, inference, training),
+    timing: {
+      warmup: timing.warmUps,
+      repetitions: timing.repetitions,
+      inferenceWallMs: [...inference.wallMs],
+      inferencePeakBytes: [...inference.peakBytes],
+      editWallMs: [...inference.editWallMs],
+      trainStepWallMs: [...(training?.wallMs ?? [])],
+      trainPeakBytes: [...(training?.peakBytes ?? [])],
+      processPeakBytes: await processPeakBytes(),
+    },
+    provenance: {
+      ...provenance,
+      episodes: episodes.length,
+      episodesChecksum: episodesChecksum(episodes),
+      precision: "fp32",
+      startedAt: startedAt.toISOString(),
+      wallMs: Date.now() - startedAt.getTime(),
+    },
+  };
+}
+
+function figuresOf(
+  name: CellName,
+  lines: readonly EditRecordLine[],
+  bootstrap: BootstrapOptions,
+  inference: InferenceSamples,
+  training: StepSamples | null,
+): { readonly cell: SummaryCell; readonly detail: CellDetail } {
+  const figures = computeMetrics(lines, bootstrap);
+  const median = (samples: readonly number[]): Estimate =>
+    always(medianEstimate(samples, bootstrap), "a sample");
+  const { gateAccuracy, gateRecall } = figures;
+  const cell: SummaryCell = {
+    ...name,
+    nEdits: lines.length,
+    ES: always(figures.ES, "ES"),
+    ESself: always(figures.ESself, "ESself"),
+    ESall: always(figures.ESall, "ESall"),
+    ESnoisy: figures.ESnoisy,
+    DD: always(figures.DD, "DD"),
+    DDgold: always(figures.DDgold, "DDgold"),
+    DDhard: figures.DDhard,
+    gate:
+      gateAccuracy && gateRecall
+        ? { accuracy: gateAccuracy, precision: figures.gatePrecision, recall: gateRecall }
+        : null,
+    teacherForced: {
+      ES: always(figures.ESteacherForced, "teacher-forced ES"),
+      DD: always(figures.DDteacherForced, "teacher-forced DD"),
+    },
+    train: training && { stepWallMs: median(training.wallMs), peakBytes: median(training.peakBytes) },
+    inference: {
+      wallMs: median(inference.wallMs),
+      peakBytes: median(inference.peakBytes),
+      promptsPerSecond: median(inference.wallMs.map((wallMs) => (name.K * 1000) / wallMs)),
+    },
+  };
+  const detail: CellDetail = {
+    ESstrict: always(figures.ESstrict, "ESstrict"),
+    DDstrict: always(figures.DDstrict, "DDstrict"),
+    errBase: always(figures.errBase, "errBase"),
+    gateAuc: figures.gateAuc,
+    selectionAccuracy: figures.selectionAccuracy,
+    gateOnHard: figures.gateOnHard,
+    gateOnRandom: figures.gateOnRandom,
+    klOut: always(figures.klOut, "klOut"),
+    nllIn: always(figures.nllIn, "nllIn"),
+  };
+  return { cell, detail };
+}
+
+function always(estimate: Estimate | null, what: string): Estimate {
+  if (estimate === null)
+    throw new SeprogError(
+      "DATA_INVALID",
+      `expected questions to measure ${what} on but the episodes hold none; lower \`evaluation.outScope.hardShare\` or use more data`,
+    );
+  return estimate;
+}
+
+/** SHA-256 over everything the episodes ask. */
+export function episodesChecksum(episodes: readonly Episode[]): string {
+  const hash = createHash("sha256");
+  for (const { edits, inScope, outScope } of episodes)
+    hash.update(
+      JSON.stringify([edits.map(({ record, x_e, y_e }) => [record.id, x_e, y_e]), inScope, outScope]),
+    );
+  return hash.digest("hex");
+}

@@ -1,0 +1,169 @@
+import { z } from "zod";
+import type { TrainingConfig } from "../config/training.js";
+import { Rng } from "../data/random.js";
+import type { RecordStreamState } from "../data/record_stream.js";
+import { TrainingSampler, type TrainingStep } from "../data/training_sampler.js";
+import type { EditRecord, Episode } from "../data/types.js";
+import { SeprogError } from "../errors.js";
+import type { EpisodeBatch } from "../native/addon.js";
+import type { EditCodec } from "../tokenizers/edit_codec.js";
+import { packRows, type TokenRows } from "../tokenizers/token_rows.js";
+import { Breather } from "./pause.js";
+import type { EpisodeSource } from "./train.js";
+
+const samplerStateSchema: z.ZodType<RecordStreamState> = z.strictObject({
+  rng: z.string(),
+  orderRng: z.string(),
+  cursor: z.int(),
+  pending: z.array(z.int()),
+});
+const stateSchema = z.strictObject({ rng: z.string(), samplers: z.array(samplerStateSchema) });
+
+type Json = z.core.util.JSONType;
+
+/** Training episodes of one or more data sets, tokenised; with several, each step draws one of them. */
+export class TrainingEpisodes implements EpisodeSource {
+  readonly #samplers: readonly TrainingSampler[];
+  readonly #codec: EditCodec;
+  #rng: Rng;
+
+  /** @param recordsOfDatasets train splits, one list a data set */
+  constructor(
+    recordsOfDatasets: readonly (readonly EditRecord[])[],
+    codec: EditCodec,
+    training: TrainingConfig,
+    seed: number,
+  ) {
+    this.#samplers = recordsOfDatasets.map(
+      (records, i) => new TrainingSampler(records, samplerOptions(training, seed + i)),
+    );
+    this.#codec = codec;
+    this.#rng = Rng.fromSeed(seed);
+  }
+
+  async next(): Promise<{ batch: EpisodeBatch; stateAfter: Json }> {
+    const step = this.#rng.pick(this.#samplers).next();
+    const stateAfter = {
+      rng: this.#rng.state(),
+      samplers: this.#samplers.map((sampler) => ({
+        ...sampler.state(),
+        pending: [...sampler.state().pending],
+      })),
+    };
+    return { batch: await toBatch(step, this.#codec), stateAfter };
+  }
+
+  restore(state: Json): void {
+    const { rng, samplers } = stateSchema.parse(state);
+    if (samplers.length !== this.#samplers.length)
+      throw new SeprogError(
+        "CHECKPOINT_INVALID",
+        `expected the state of ${this.#samplers.length} data sets but received that of ${samplers.length}; start afresh with --fresh`,
+      );
+    this.#rng = Rng.fromState(rng);
+    samplers.forEach((one, i) => {
+      this.#samplers[i]?.restore(one);
+    });
+  }
+}
+
+const samplerOptions = ({ k, editsPerStep, ...rest }: TrainingConfig, seed: number) => ({
+  seed,
+  trainK: "mixed" as const,
+  mixedK: k,
+  editsPerStep,
+  labels: rest.labels,
+  editPhrasing: rest.editPhrasing,
+  selfShare: rest.selfShare,
+  noisyShare: rest.noisyShare,
+  outScope: rest.outScope,
+});
+
+/**
+ * The fixed validation episodes: one episode a batch, K drawn as in training among those the records allow.
+ * @param recordsOfDatasets validation splits, one list a data set; small ones give smaller K
+ * @throws SeprogError DATA_INVALID if no data set has two groups
+ */
+export async function validationEpisodes(
+  recordsOfDatasets: readonly (readonly EditRecord[])[],
+  codec: EditCodec,
+  training: TrainingConfig,
+): Promise<EpisodeBatch[]> {
+  const samplers = recordsOfDatasets.flatMap((records) => {
+    const largestK = new Set(records.map(({ group }) => group)).size - 1;
+    if (largestK < 1) return [];
+    const fitting = training.k.filter((k) => k <= largestK);
+    const k = fitting.length > 0 ? fitting : [largestK];
+    return [new TrainingSampler(records, { ...samplerOptions({ ...training, k }, 0), editsPerStep: 1 })];
+  });
+  if (samplers.length === 0)
+    throw new SeprogError(
+      "DATA_INVALID",
+      "expected at least two records of different groups in the validation split but received fewer; use more data",
+    );
+  const batches: EpisodeBatch[] = [];
+  for (let i = 0; i < training.validationEpisodes; i++) {
+    const sampler = samplers[i % samplers.length] as TrainingSampler;
+    batches.push(await toBatch(sampler.next(), codec));
+  }
+  return batches;
+}
+
+/** Tokenises in slices that let the event loop come round. */
+export async function toBatch({ episodes }: TrainingStep, codec: EditCodec): Promise<EpisodeBatch> {
+  const breather = new Breather();
+  const rows = async (texts: readonly string[], encode: (text: string) => Int32Array): Promise<TokenRows> => {
+    const encoded: Int32Array[] = [];
+    for (const text of texts) {
+      encoded.push(encode(text));
+      await breather.pause();
+    }
+    return packRows(encoded);
+  };
+  const source = (x: string): Int32Array => codec.source(x);
+  const target = (y: string): Int32Array => codec.target(y);
+  const all = <T>(pick: (episode: Episode) => readonly T[]): T[] => episodes.flatMap(pick);
+
+  const edits = all((episode) => episode.edits);
+  const inScope = all((episode) => episode.inScope);
+  const outScope = all((episode) => episode.outScope);
+  const editTexts: Int32Array[] = [];
+  for (const edit of edits) {
+    editTexts.push(codec.editText(edit));
+    await breather.pause();
+  }
+  return {
+    episodes: episodes.length,
+    editText: packRows(editTexts),
+    edits: {
+      source: await rows(
+        edits.map(({ x_e }) => x_e),
+        source,
+      ),
+      target: await rows(
+        edits.map(({ y_e }) => y_e),
+        target,
+      ),
+    },
+    inScope: {
+      source: await rows(
+        inScope.map(({ x }) => x),
+        source,
+      ),
+      target: await rows(
+        inScope.map(({ y }) => y),
+        target,
+      ),
+    },
+    outScope: {
+      source: await rows(
+        outScope.map(({ x }) => x),
+        source,
+      ),
+      target: await rows(
+        outScope.map(({ y_gold }) => y_gold[0] ?? ""),
+        target,
+      ),
+    },
+  };
+}
