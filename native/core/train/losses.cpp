@@ -9,7 +9,10 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
+#include <cmath>
+#include <string>
 
+#include "../error.h"
 #include "../layers/linear.h"
 
 namespace seprog {
@@ -92,6 +95,15 @@ TokenLossGradients tokenNllGradients(const at::Tensor& h_ND, const Head& head, c
       });
   if (head.scale != 1) out.h_ND.mul_(head.scale);
   return out;
+}
+
+double demandFinite(double value, const char* figure) {
+  if (!std::isfinite(value)) {
+    fail(ErrorCode::NonFinite, std::string("expected a finite number for `") + figure + "` but received " +
+                                   std::to_string(value) +
+                                   "; nothing was updated. A lower learning rate or a look at the data may help");
+  }
+  return value;
 }
 
 }  // namespace seprog

@@ -28,4 +28,7 @@ struct TokenLossGradients {
 TokenLossGradients tokenNllGradients(const at::Tensor& h_ND, const Head& head, const at::Tensor& labels_N,
                                      const at::Tensor& weight_N, bool trainHead);
 
+/// The value itself; throws NON_FINITE naming the figure of a training step when it is a NaN or an infinity.
+double demandFinite(double value, const char* figure);
+
 }  // namespace seprog

@@ -17,22 +17,19 @@ at::Tensor indices(const std::vector<int64_t>& rows, const at::Device& device) {
   return at::tensor(rows, at::kLong).to(device);
 }
 
-/// Target tokens of some rows of a batch, with their places among all target tokens of the batch.
-struct PickedTargets {
-  Targets targets;
-  std::vector<int64_t> places_N;
-};
-
-PickedTargets pickTargets(const TokenRows& target, const std::vector<int64_t>& rows, const Model& base) {
+/// Where the target tokens of `rows` stand among all target tokens of the batch.
+at::Tensor placesOf(const std::vector<int64_t>& rows, const TokenRows& target) {
   std::vector<int64_t> start(target.lengths.size() + 1, 0);
   for (size_t b = 0; b < target.lengths.size(); ++b) start[b + 1] = start[b] + target.lengths[b];
-  PickedTargets picked;
+  std::vector<int64_t> places;
   for (const int64_t b : rows) {
-    for (int64_t place = start[b]; place < start[b + 1]; ++place) picked.places_N.push_back(place);
+    for (int64_t place = start[b]; place < start[b + 1]; ++place) places.push_back(place);
   }
-  const Architecture& architecture = *base.architecture;
-  picked.targets = makeTargets(pick(target, rows), architecture.padId(), architecture.vocabulary(), base.device);
-  return picked;
+  return at::tensor(places, at::kLong);
+}
+
+Targets targetsOf(const TokenRows& target, const Model& base) {
+  return makeTargets(target, base.architecture->padId(), base.architecture->vocabulary(), base.device);
 }
 
 void demandPairs(const PairRows& batch) {
@@ -117,15 +114,18 @@ TokenScores PrefixedScorer::score(const PairRows& batch, JobContext& context) co
   scores.rowLoss.resize(batch.rows());
   {
     const auto phase = context.phase("decode");
+    const Targets all = targetsOf(batch.target, *base_);
     eachKind(decision, encoded, [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
-      const auto [targets, places_N] = pickTargets(batch.target, rows, *base_);
+      const Targets targets = all.select(indices(rows, base_->device));
       const at::Tensor states_ND = base_->architecture->targetStates(base_->weights, part, targets, prompt);
       const TokenLosses losses = tokenNll(states_ND, base_->architecture->head(base_->weights), targets.labels_N);
+      const at::Tensor places_N = placesOf(rows, batch.target);
       const at::Tensor logProb_N = losses.logProb_N.to(at::kCPU).contiguous();
       const at::Tensor argmax_N = losses.argmax_N.to(at::kCPU).contiguous();
-      for (size_t n = 0; n < places_N.size(); ++n) {
-        scores.logProb[places_N[n]] = logProb_N.const_data_ptr<float>()[n];
-        scores.argmax[places_N[n]] = static_cast<int32_t>(argmax_N.const_data_ptr<int64_t>()[n]);
+      for (int64_t n = 0; n < places_N.numel(); ++n) {
+        const int64_t place = places_N.const_data_ptr<int64_t>()[n];
+        scores.logProb[place] = logProb_N.const_data_ptr<float>()[n];
+        scores.argmax[place] = static_cast<int32_t>(argmax_N.const_data_ptr<int64_t>()[n]);
       }
     });
   }
@@ -146,9 +146,10 @@ at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, JobContext& conte
   const Decision decision = decide(encoded, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
+  const Targets all = targetsOf(batch.target, *base_);
   at::Tensor logits_NV;
   eachKind(decision, encoded, [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
-    const auto [targets, places_N] = pickTargets(batch.target, rows, *base_);
+    const Targets targets = all.select(indices(rows, base_->device));
     const at::Tensor part_NV = base_->architecture->targetLogits(base_->weights, part, targets, prompt);
     if (static_cast<int64_t>(rows.size()) == batch.rows()) {
       logits_NV = part_NV;
@@ -157,7 +158,7 @@ at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, JobContext& conte
     if (!logits_NV.defined()) {
       logits_NV = at::empty({static_cast<int64_t>(batch.target.ids.size()), part_NV.size(1)}, part_NV.options());
     }
-    logits_NV.index_copy_(0, indices(places_N, base_->device), part_NV);
+    logits_NV.index_copy_(0, placesOf(rows, batch.target).to(base_->device), part_NV);
   });
   return logits_NV;
 }
