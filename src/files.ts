@@ -74,3 +74,24 @@ export async function removeLeftovers(folder: string): Promise<void> {
   const leftovers = names.filter((name) => /^\..+\.[0-9a-f]{8}\.tmp$/.test(name));
   await Promise.all(leftovers.map((name) => rm(join(folder, name), { recursive: true, force: true })));
 }
+
+/**
+ * `fill` writes files into an empty folder beside `folder`; then each is moved into `folder` by rename, `last` at the
+ * end, so that its presence means all are there. Other files of `folder` stay. If `fill` fails, nothing changes.
+ */
+export async function addFilesAtomically(
+  folder: string,
+  last: string,
+  fill: (folder: string) => Promise<void>,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const temporary = temporaryName(folder);
+  try {
+    await mkdir(temporary);
+    await fill(temporary);
+    const names = (await readdir(temporary)).filter((name) => name !== last);
+    for (const name of [...names, last]) await rename(join(temporary, name), join(folder, name));
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { RecipeConfig } from "../config/recipe.js";
 import { Rng } from "../data/random.js";
-import type { NativeModel, PairRows, StepResult } from "../native/addon.js";
+import type { PairRows, StepResult } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { CheckpointFolder, type Restorable } from "./checkpoint.js";
 import type { OnEvent } from "./events.js";
@@ -18,7 +18,7 @@ export interface TrainableModel extends Restorable {
     batch: PairRows,
     options: { readonly learningRate: number; readonly signal?: AbortSignal },
   ): Promise<StepResult>;
-  snapshot(): Promise<Answering & Pick<NativeModel, "dispose">>;
+  snapshot(): Promise<Answering & { dispose(): Promise<void> }>;
 }
 
 export interface PretrainingInput {
