@@ -44,6 +44,15 @@ function decompress(path: string, bytes: Buffer): Buffer {
   }
 }
 
+/** Undefined if the text is no list of checksums. */
+function parseChecksums(text: string): z.output<typeof checksumsSchema> | undefined {
+  try {
+    return checksumsSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Text of an embedded file, checked against `checksums.json`.
  * @param name path below the data folder, such as `counterfact/facts.jsonl.gz`
@@ -51,10 +60,7 @@ function decompress(path: string, bytes: Buffer): Buffer {
  */
 export async function readAsset(name: string, root: string = EMBEDDED_DATA): Promise<string> {
   const checksumsPath = `${root}/checksums.json`;
-  const checksums = checksumsSchema.safeParse(
-    JSON.parse((await readOrExplain(checksumsPath)).toString("utf8")),
-  );
-  const expected = checksums.success ? checksums.data[name] : undefined;
+  const expected = parseChecksums((await readOrExplain(checksumsPath)).toString("utf8"))?.[name];
   if (expected === undefined)
     throw new SeprogError(
       "DATA_INVALID",

@@ -1,0 +1,128 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EMBEDDED_DATA, readAsset } from "../../src/data/assets.js";
+import { loadCounterfact } from "../../src/data/datasets/counterfact.js";
+import { phrasings } from "../../src/data/episodes.js";
+import { DATASETS, loadDataset } from "../../src/data/registry.js";
+import { datasetStatistics } from "../../src/data/statistics.js";
+import { sameAnswer } from "../../src/data/text.js";
+import { COPY, SPLITS } from "../../src/data/types.js";
+
+describe.each(Object.keys(DATASETS))("embedded data set %s", (name) => {
+  test("no group, neighbour or input in two splits", async () => {
+    const { overlaps } = datasetStatistics(await loadDataset(name));
+    expect(overlaps).toHaveLength(3);
+    for (const { sharedGroups, sharedNeighbourGroups, sharedInputs } of overlaps)
+      expect([sharedGroups, sharedNeighbourGroups, sharedInputs]).toEqual([0, 0, 0]);
+  });
+
+  test("ids are unique and every record can be an edit that changes something", async () => {
+    const { splits } = await loadDataset(name);
+    const records = SPLITS.flatMap((split) => splits[split]);
+    expect(new Set(records.map(({ id }) => id)).size).toBe(records.length);
+    const useless = records.filter(
+      ({ x_e, in_scope, y_loc, y_e_options }) =>
+        y_loc.length === 0 ||
+        !in_scope.some(({ x, y }) => y === COPY && x !== x_e) ||
+        y_e_options.some((label) => y_loc.some((gold) => sameAnswer(gold, label))),
+    );
+    expect(useless).toEqual([]);
+  });
+
+  test("every split can be used", async () => {
+    const { splits } = await loadDataset(name);
+    for (const split of SPLITS) expect(splits[split].length).toBeGreaterThan(0);
+    // Enough test groups for an episode of 128 edits and something out of scope.
+    expect(new Set(splits.test.map(({ group }) => group)).size).toBeGreaterThan(128);
+  });
+});
+
+describe("CounterFact", () => {
+  test("no wording asks for two answers", async () => {
+    const { splits } = await loadDataset("counterfact-all");
+    const answerOf = new Map<string, string | undefined>();
+    const contradictions: string[] = [];
+    for (const record of SPLITS.flatMap((split) => splits[split]))
+      for (const x of phrasings(record)) {
+        if (answerOf.has(x) && answerOf.get(x) !== record.y_loc[0]) contradictions.push(x);
+        answerOf.set(x, record.y_loc[0]);
+      }
+    expect(contradictions).toEqual([]);
+  });
+
+  test("templates are filled: no placeholder of the subject, at most one of the answer", async () => {
+    const { splits } = await loadDataset("counterfact");
+    const texts = splits.test.flatMap(({ in_scope }) => in_scope.map(({ x }) => x));
+    expect(texts.filter((x) => /\[X\]|\[Y\]| $|^ | {2}|_.*_/.test(x))).toEqual([]);
+  });
+
+  test("the shown facts are a subset of all, in the same splits", async () => {
+    const shown = await loadCounterfact();
+    const all = await loadCounterfact({ onlyShown: false });
+    for (const split of SPLITS) {
+      const ids = new Set(all.splits[split].map(({ id }) => id));
+      expect(shown.splits[split].length).toBeLessThan(ids.size);
+      expect(shown.splits[split].every(({ id }) => ids.has(id))).toBe(true);
+    }
+  });
+
+  test("the manifest speaks of the files", async () => {
+    const manifest = JSON.parse(await readAsset("counterfact/manifest.json"));
+    const { splits } = await loadDataset("counterfact-all");
+    const { splits: shown } = await loadDataset("counterfact");
+    for (const split of SPLITS) {
+      expect(manifest.splits[split]).toBe(splits[split].length);
+      expect(manifest.shownSplits[split]).toBe(shown[split].length);
+    }
+  });
+});
+
+describe("damaged assets", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "seprog-data-"));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  async function damagedCopy(name: string, damage: (root: string) => Promise<void>): Promise<string> {
+    const root = join(folder, name);
+    await cp(EMBEDDED_DATA, root, { recursive: true });
+    await damage(root);
+    return root;
+  }
+  const facts = (root: string) => join(root, "counterfact/facts.jsonl.gz");
+
+  test.each<[string, (root: string) => Promise<void>, RegExp]>([
+    [
+      "another content",
+      async (root) => {
+        const text = gunzipSync(await readFile(facts(root))).toString("utf8");
+        await writeFile(facts(root), gzipSync(text.replace("French", "German")));
+      },
+      /expected SHA-256 [0-9a-f]{64} for .*facts\.jsonl\.gz but received/,
+    ],
+    [
+      "a cut-off file",
+      async (root) => writeFile(facts(root), (await readFile(facts(root))).subarray(0, 1000)),
+      /expected a gzip file/,
+    ],
+    ["a missing file", (root) => rm(facts(root)), /expected embedded data at .*ENOENT/],
+    ["a missing checksum", (root) => writeFile(join(root, "checksums.json"), "{}"), /expected a checksum of/],
+    ["missing checksums", (root) => rm(join(root, "checksums.json")), /checksums\.json/],
+    ["broken checksums", (root) => writeFile(join(root, "checksums.json"), "{"), /checksums\.json/],
+  ])("%s is DATA_INVALID", async (name, damage, message) => {
+    const root = await damagedCopy(name, damage);
+    const loading = loadCounterfact({ root });
+    await expect(loading).rejects.toMatchObject({ name: "SeprogError", code: "DATA_INVALID" });
+    await expect(loading).rejects.toThrow(message);
+  });
+});
+
+test("an unknown data set names those that exist", async () => {
+  await expect(loadDataset("counterfacts")).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+  await expect(loadDataset("counterfacts")).rejects.toThrow(/expected counterfact, counterfact-all, zsre or/);
+  await expect(loadDataset("constructor")).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+});
