@@ -7,8 +7,7 @@
 #include <limits>
 #include <numeric>
 
-#include "../../error.h"
-#include "../../train/losses.h"
+#include "../base_scorer.h"
 
 namespace seprog {
 namespace {
@@ -18,26 +17,14 @@ at::Tensor indices(const std::vector<int64_t>& rows, const at::Device& device) {
 }
 
 /// Where the target tokens of `rows` stand among all target tokens of the batch.
-at::Tensor placesOf(const std::vector<int64_t>& rows, const TokenRows& target) {
+std::vector<int64_t> placesOf(const std::vector<int64_t>& rows, const TokenRows& target) {
   std::vector<int64_t> start(target.lengths.size() + 1, 0);
   for (size_t b = 0; b < target.lengths.size(); ++b) start[b + 1] = start[b] + target.lengths[b];
   std::vector<int64_t> places;
   for (const int64_t b : rows) {
     for (int64_t place = start[b]; place < start[b + 1]; ++place) places.push_back(place);
   }
-  return at::tensor(places, at::kLong);
-}
-
-Targets targetsOf(const TokenRows& target, const Model& base) {
-  return makeTargets(target, base.architecture->padId(), base.architecture->vocabulary(), base.device);
-}
-
-void demandPairs(const PairRows& batch) {
-  if (batch.source.rows() != batch.target.rows()) {
-    fail(ErrorCode::DataInvalid, "expected as many targets as sources for `batch` but received " +
-                                     std::to_string(batch.source.rows()) + " sources and " +
-                                     std::to_string(batch.target.rows()) + " targets");
-  }
+  return places;
 }
 
 }  // namespace
@@ -48,9 +35,7 @@ PrefixedScorer::PrefixedScorer(std::shared_ptr<const Model> base, std::shared_pt
 
 Encoded PrefixedScorer::encode(const TokenRows& source, JobContext& context) const {
   const auto phase = context.phase("encode");
-  const Architecture& architecture = *base_->architecture;
-  return architecture.encode(base_->weights,
-                             pad(source, architecture.padId(), architecture.vocabulary(), base_->device));
+  return base_->architecture->encode(base_->weights, sourceOf(source, *base_));
 }
 
 PrefixedScorer::Decision PrefixedScorer::decide(const Encoded& encoded, JobContext& context) const {
@@ -104,49 +89,30 @@ void PrefixedScorer::eachKind(const Decision& decision, const Encoded& encoded, 
 
 TokenScores PrefixedScorer::score(const PairRows& batch, JobContext& context) const {
   at::NoGradGuard noGrad;
-  demandPairs(batch);
+  TokenScores scores;
+  prepareScores(batch, scores);
+  const Targets all = targetsOf(batch, *base_);
   const Encoded encoded = encode(batch.source, context);
   Decision decision = decide(encoded, context);
   context.checkCancelled();
-  TokenScores scores;
-  scores.logProb.resize(batch.target.ids.size());
-  scores.argmax.resize(batch.target.ids.size());
-  scores.rowLoss.resize(batch.rows());
-  {
-    const auto phase = context.phase("decode");
-    const Targets all = targetsOf(batch.target, *base_);
-    eachKind(decision, encoded, [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
-      const Targets targets = all.select(indices(rows, base_->device));
-      const at::Tensor states_ND = base_->architecture->targetStates(base_->weights, part, targets, prompt);
-      const TokenLosses losses = tokenNll(states_ND, base_->architecture->head(base_->weights), targets.labels_N);
-      const at::Tensor places_N = placesOf(rows, batch.target);
-      const at::Tensor logProb_N = losses.logProb_N.to(at::kCPU).contiguous();
-      const at::Tensor argmax_N = losses.argmax_N.to(at::kCPU).contiguous();
-      for (int64_t n = 0; n < places_N.numel(); ++n) {
-        const int64_t place = places_N.const_data_ptr<int64_t>()[n];
-        scores.logProb[place] = logProb_N.const_data_ptr<float>()[n];
-        scores.argmax[place] = static_cast<int32_t>(argmax_N.const_data_ptr<int64_t>()[n]);
-      }
-    });
-  }
-  size_t next = 0;
-  for (size_t b = 0; b < batch.target.lengths.size(); ++b) {
-    double total = 0.0;
-    for (int32_t t = 0; t < batch.target.lengths[b]; ++t) total -= scores.logProb[next++];
-    scores.rowLoss[b] = static_cast<float>(total);
-  }
+  const auto phase = context.phase("decode");
+  eachKind(decision, encoded, [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
+    const Targets targets = all.select(indices(rows, base_->device));
+    const at::Tensor states_ND = base_->architecture->targetStates(base_->weights, part, targets, prompt);
+    scoreStates(*base_, states_ND, targets, placesOf(rows, batch.target), scores);
+  });
+  sumRows(batch, scores);
   scores.scope = std::move(decision.scope);
   return scores;
 }
 
 at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, JobContext& context) const {
   at::NoGradGuard noGrad;
-  demandPairs(batch);
+  const Targets all = targetsOf(batch, *base_);
   const Encoded encoded = encode(batch.source, context);
   const Decision decision = decide(encoded, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
-  const Targets all = targetsOf(batch.target, *base_);
   at::Tensor logits_NV;
   eachKind(decision, encoded, [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
     const Targets targets = all.select(indices(rows, base_->device));
@@ -158,7 +124,7 @@ at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, JobContext& conte
     if (!logits_NV.defined()) {
       logits_NV = at::empty({static_cast<int64_t>(batch.target.ids.size()), part_NV.size(1)}, part_NV.options());
     }
-    logits_NV.index_copy_(0, placesOf(rows, batch.target).to(base_->device), part_NV);
+    logits_NV.index_copy_(0, indices(placesOf(rows, batch.target), base_->device), part_NV);
   });
   return logits_NV;
 }

@@ -1,0 +1,136 @@
+#include "base_scorer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/log_softmax.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "../error.h"
+#include "../train/losses.h"
+
+namespace seprog {
+namespace {
+
+// Logits that one pass of the comparison covers, 4 MiB of floats.
+constexpr int64_t kCompareElements = 1 << 20;
+
+class BaseScorer : public Scorer {
+ public:
+  explicit BaseScorer(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
+
+  const Model& base() const override { return *model_; }
+
+  TokenScores score(const PairRows& batch, JobContext& context) const override {
+    at::NoGradGuard noGrad;
+    TokenScores scores;
+    prepareScores(batch, scores);
+    const Targets targets = targetsOf(batch, *model_);
+    const Encoded encoded = encode(batch.source, context);
+    const auto phase = context.phase("decode");
+    std::vector<int64_t> places(batch.target.ids.size());
+    std::iota(places.begin(), places.end(), 0);
+    const Architecture& family = *model_->architecture;
+    scoreStates(*model_, family.targetStates(model_->weights, encoded, targets, {}), targets, places, scores);
+    sumRows(batch, scores);
+    return scores;
+  }
+
+  at::Tensor targetLogits(const PairRows& batch, JobContext& context) const override {
+    at::NoGradGuard noGrad;
+    const Targets targets = targetsOf(batch, *model_);
+    const Encoded encoded = encode(batch.source, context);
+    const auto phase = context.phase("decode");
+    return model_->architecture->targetLogits(model_->weights, encoded, targets, {});
+  }
+
+  Generation generate(const TokenRows& source, const GenerateOptions& options, JobContext& context) const override {
+    at::NoGradGuard noGrad;
+    const Encoded encoded = encode(source, context);
+    const auto phase = context.phase("decode");
+    return {generateGreedy(*model_->architecture, model_->weights, encoded, {}, options, context), {}};
+  }
+
+ private:
+  Encoded encode(const TokenRows& source, JobContext& context) const {
+    const auto phase = context.phase("encode");
+    return model_->architecture->encode(model_->weights, sourceOf(source, *model_));
+  }
+
+  std::shared_ptr<const Model> model_;
+};
+
+}  // namespace
+
+TokenBatch sourceOf(const TokenRows& source, const Model& model) {
+  return pad(source, model.architecture->padId(), model.architecture->vocabulary(), model.device);
+}
+
+Targets targetsOf(const PairRows& batch, const Model& model) {
+  if (batch.source.rows() != batch.target.rows()) {
+    fail(ErrorCode::DataInvalid, "expected as many targets as sources for `batch` but received " +
+                                     std::to_string(batch.source.rows()) + " sources and " +
+                                     std::to_string(batch.target.rows()) + " targets");
+  }
+  return makeTargets(batch.target, model.architecture->padId(), model.architecture->vocabulary(), model.device);
+}
+
+void prepareScores(const PairRows& batch, TokenScores& scores) {
+  scores.logProb.resize(batch.target.ids.size());
+  scores.argmax.resize(batch.target.ids.size());
+  scores.rowLoss.resize(batch.rows());
+}
+
+void scoreStates(const Model& model, const at::Tensor& states_ND, const Targets& targets,
+                 const std::vector<int64_t>& places_N, TokenScores& scores) {
+  const TokenLosses losses = tokenNll(states_ND, model.architecture->head(model.weights), targets.labels_N);
+  const at::Tensor logProb_N = losses.logProb_N.to(at::kCPU).contiguous();
+  const at::Tensor argmax_N = losses.argmax_N.to(at::kCPU, at::kInt).contiguous();
+  for (size_t n = 0; n < places_N.size(); ++n) {
+    scores.logProb[places_N[n]] = logProb_N.const_data_ptr<float>()[n];
+    scores.argmax[places_N[n]] = argmax_N.const_data_ptr<int32_t>()[n];
+  }
+}
+
+void sumRows(const PairRows& batch, TokenScores& scores) {
+  auto next = scores.logProb.begin();
+  for (int64_t b = 0; b < batch.rows(); ++b) {
+    const auto end = next + batch.target.lengths[b];
+    scores.rowLoss[b] = static_cast<float>(-std::accumulate(next, end, 0.0));
+    next = end;
+  }
+}
+
+bool isBaseScorer(const Scorer& scorer) { return dynamic_cast<const BaseScorer*>(&scorer) != nullptr; }
+
+std::shared_ptr<Scorer> baseScorer(std::shared_ptr<const Model> model) {
+  return std::make_shared<BaseScorer>(std::move(model));
+}
+
+std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited, const PairRows& batch,
+                                  JobContext& context) {
+  at::NoGradGuard noGrad;
+  const at::Tensor reference_NV = reference.targetLogits(batch, context);
+  context.checkCancelled();
+  const at::Tensor edited_NV = edited.targetLogits(batch, context);
+  if (reference_NV.sizes() != edited_NV.sizes()) {
+    fail(ErrorCode::ShapeMismatch, "expected two models of one vocabulary for `compare` but received " +
+                                       std::to_string(reference_NV.size(1)) + " and " +
+                                       std::to_string(edited_NV.size(1)) + " ids");
+  }
+  const int64_t n = reference_NV.size(0);
+  const int64_t rows = std::max<int64_t>(1, kCompareElements / std::max<int64_t>(1, reference_NV.size(1)));
+  std::vector<float> divergence;
+  divergence.reserve(n);
+  for (int64_t first = 0; first < n; first += rows) {
+    const int64_t count = std::min(rows, n - first);
+    const at::Tensor p = at::log_softmax(reference_NV.narrow(0, first, count), 1);
+    const at::Tensor q = at::log_softmax(edited_NV.narrow(0, first, count), 1);
+    const at::Tensor kl = (p.exp() * (p - q)).sum(1).to(at::kCPU).contiguous();
+    divergence.insert(divergence.end(), kl.const_data_ptr<float>(), kl.const_data_ptr<float>() + count);
+  }
+  return divergence;
+}
+
+}  // namespace seprog
