@@ -6,7 +6,7 @@
 //
 // A check whose tool is not installed fails, unless SEPROG_CHECK_ALLOW_MISSING=1.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,21 +26,24 @@ function run(command, args) {
   return status === 0;
 }
 
+/** Paths relative to the package. */
+function nativeFiles() {
+  return readdirSync(path.join(packageRoot, "native"), { recursive: true })
+    .filter((file) => /\.(cpp|h)$/.test(file))
+    .map((file) => path.join("native", file));
+}
+
 function git(...args) {
   const { status, stdout } = spawnSync("git", args, { cwd: packageRoot, encoding: "utf8" });
-  return status === 0 ? stdout.split("\n").filter((line) => line !== "") : [];
+  return status === 0 ? stdout.split("\n").filter((line) => line !== "") : null;
 }
 
-/** Tracked and new native files, relative to the package. */
-function nativeFiles() {
-  return git("ls-files", "--cached", "--others", "--exclude-standard", "native").filter(
-    (file) => /\.(cpp|h)$/.test(file) && existsSync(path.join(packageRoot, file)),
-  );
-}
-
+/** Files that differ from the main branch; null where that cannot be known, for want of git. */
 function changedFiles() {
-  const base = git("merge-base", "HEAD", "origin/main")[0] ?? "HEAD";
-  return new Set([...git("diff", "--name-only", base), ...git("ls-files", "--others", "--exclude-standard")]);
+  const base = git("merge-base", "HEAD", "origin/main")?.[0] ?? "HEAD";
+  const differing = git("diff", "--name-only", base);
+  const untracked = git("ls-files", "--others", "--exclude-standard");
+  return differing === null || untracked === null ? null : new Set([...differing, ...untracked]);
 }
 
 const npmTool = (name) => path.join(packageRoot, "node_modules", ".bin", name);
@@ -69,9 +72,9 @@ function configureTidy() {
 }
 
 function clangTidy(which) {
-  const changed = changedFiles();
+  const changed = which === "changed" ? changedFiles() : null;
   const files = nativeFiles().filter(
-    (file) => file.endsWith(".cpp") && (which === "all" || changed.has(file)),
+    (file) => file.endsWith(".cpp") && (changed === null || changed.has(file)),
   );
   if (files.length === 0) return true;
   if (!configureTidy()) return false;
