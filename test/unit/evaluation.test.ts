@@ -1,0 +1,241 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { evaluationSchema } from "../../src/config/evaluation.js";
+import { assetPath } from "../../src/config/paths.js";
+import type { EditRecord, Episode } from "../../src/data/types.js";
+import { BaseAnswers, questionRows } from "../../src/evaluation/answers.js";
+import { evaluateCell } from "../../src/evaluation/cell.js";
+import { evaluate } from "../../src/evaluation/evaluate.js";
+import { episodeQuestions } from "../../src/evaluation/questions.js";
+import { cellResultSchema, type EditRecordLine, editRecordSchema } from "../../src/evaluation/records.js";
+import type { BaseScorer, EditedScorer, Subject } from "../../src/evaluation/scorers.js";
+import type { EditRequests, Generation, PairRows, TokenRows, TokenScores } from "../../src/native/addon.js";
+import { EditCodec } from "../../src/tokenizers/edit_codec.js";
+import { packRows, unpackRows } from "../../src/tokenizers/token_rows.js";
+import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
+
+let codec: EditCodec;
+beforeAll(async () => {
+  codec = new EditCodec(await Tokenizer.load(assetPath("models", "t5-mini")));
+});
+
+const phase = {
+  name: "total",
+  wallNs: 2e6,
+  deviceNs: null,
+  baselineBytes: 0,
+  peakBytes: 1000,
+  peakReservedBytes: 0,
+};
+const measurement = { total: phase, queuedNs: 0, phases: [] };
+
+/** Answers by looking the question up; records what it was asked. */
+class TableScorer implements EditedScorer {
+  disposed = false;
+  readonly generated: number[] = [];
+  readonly #answerOf: (question: string) => string;
+  readonly #inScope: ((question: string) => boolean) | undefined;
+
+  constructor(answerOf: (question: string) => string, inScope?: (question: string) => boolean) {
+    this.#answerOf = answerOf;
+    this.#inScope = inScope;
+  }
+
+  answer(source: Int32Array): string {
+    return this.#answerOf(codec.answer(source).trim());
+  }
+
+  async generate(source: TokenRows): Promise<Generation> {
+    this.generated.push(source.lengths.length);
+    const rows = unpackRows(source);
+    const inScope = this.#inScope;
+    const tokens = packRows(rows.map((row) => codec.target(this.answer(row))));
+    if (inScope === undefined) return { tokens, measurement };
+    return {
+      tokens,
+      measurement,
+      scope: {
+        logit: Float32Array.from(rows, (row) => (inScope(codec.answer(row).trim()) ? 3 : -3)),
+        selected: new Int32Array(rows.length),
+      },
+    };
+  }
+
+  /** Arg-max repeats the answer's tokens as far as they go, then the stop token. */
+  async score({ source, target }: PairRows): Promise<TokenScores> {
+    const says = unpackRows(source).map((row) => codec.target(this.answer(row)));
+    const argmax = unpackRows(target).map((row, i) => Int32Array.from(row, (_, t) => says[i]?.[t] ?? 1));
+    return {
+      logProb: new Float32Array(target.ids.length).fill(-0.5),
+      argmax: packRows(argmax).ids,
+      rowLoss: Float32Array.from(target.lengths, (length) => length / 2),
+    };
+  }
+
+  async compare(_other: EditedScorer, { target }: PairRows): Promise<{ kl: Float32Array }> {
+    return { kl: new Float32Array(target.ids.length).fill(0.25) };
+  }
+
+  async dispose(): Promise<void> {
+    this.disposed = true;
+  }
+}
+
+const record = (id: string): EditRecord => ({
+  id,
+  group: id,
+  x_e: `Where is ${id}`,
+  y_e_options: ["Paris"],
+  in_scope: [],
+  in_scope_noisy: [],
+  entailed: [],
+  hard_out: [],
+  x_loc: `Where is ${id}`,
+  y_loc: ["Rome"],
+});
+
+/** Two edits: the table model learns "alpha" on every wording, "beta" only on its own question. */
+const episode: Episode = {
+  edits: [
+    { record: record("alpha"), x_e: "Where is alpha", y_e: "Paris" },
+    { record: record("beta"), x_e: "Where is beta", y_e: "London" },
+  ],
+  inScope: [
+    { x: "Where is alpha", y: "Paris", editIndex: 0, kind: "self" },
+    { x: "alpha is in", y: "Paris", editIndex: 0, kind: "rephrase" },
+    { x: "Rain fell. alpha is in", y: "Paris", editIndex: 0, kind: "noisy" },
+    { x: "Where is beta", y: "London", editIndex: 1, kind: "self" },
+    { x: "beta is in", y: "London", editIndex: 1, kind: "rephrase" },
+  ],
+  outScope: [
+    { x: "Where is gamma", y_gold: ["Rome", "Roma"], kind: "random" },
+    { x: "Where is delta", y_gold: ["Berlin"], kind: "hard" },
+  ],
+};
+
+const baseTable = (): TableScorer & BaseScorer => new TableScorer(() => "Rome");
+
+function subject(base: TableScorer & BaseScorer): Subject<TableScorer> & { made: TableScorer[] } {
+  const made: TableScorer[] = [];
+  return {
+    base,
+    made,
+    async apply({ labels }: EditRequests) {
+      expect(labels).toHaveLength(2);
+      const answer = (question: string): string => {
+        if (question.includes("alpha")) return "Paris";
+        if (question === "Where is beta") return "london";
+        return question.includes("delta") ? "Madrid" : "Rome";
+      };
+      const model = new TableScorer(answer, (question) => !question.includes("gamma"));
+      made.push(model);
+      return { model, measurement };
+    },
+  };
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+const options = { batchSize: 3, maxNewTokens: 8 };
+
+async function linesOf(base = baseTable()): Promise<{ lines: EditRecordLine[]; made: TableScorer[] }> {
+  const one = subject(base);
+  const baseAnswers = new BaseAnswers(base, codec, options);
+  const lines = await collect(evaluate({ subject: one, episodes: [episode], codec, baseAnswers }, options));
+  return { lines, made: one.made };
+}
+
+describe("evaluation", () => {
+  it("writes one line per edit, in the documented form", async () => {
+    const { lines } = await linesOf();
+    expect(lines.map(({ edit }) => edit)).toEqual([0, 1]);
+    for (const line of lines) expect(editRecordSchema.parse(line)).toEqual(line);
+  });
+
+  it("asks each edit its own questions and compares with what was asked for", async () => {
+    const { lines } = await linesOf();
+    const [alpha, beta] = lines;
+    expect(alpha?.self).toMatchObject({ base: "Rome", edited: "Paris", expected: ["Paris"], match: true });
+    expect(alpha?.inScope).toMatchObject([{ input: "alpha is in", edited: "Paris", match: true }]);
+    expect(alpha?.noisy).toMatchObject([{ input: "Rain fell. alpha is in", match: true }]);
+    expect(alpha?.outScope).toMatchObject([{ same: true, goldMatch: true, kl: 0.25 * 2 }]);
+    expect(alpha?.hard).toEqual([]);
+    expect(beta?.self).toMatchObject({ edited: "london", match: true, matchStrict: false });
+    expect(beta?.inScope).toMatchObject([{ edited: "Rome", match: false, teacherForced: false }]);
+    expect(beta?.hard).toMatchObject([{ base: "Rome", edited: "Madrid", same: false, baseGoldMatch: false }]);
+    expect(beta?.outScope).toEqual([]);
+  });
+
+  it("does not take a teacher-forced hit for a generated one", async () => {
+    const base = baseTable();
+    const one = subject(base);
+    const apply = one.apply.bind(one);
+    one.apply = async (requests) => {
+      const { model } = await apply(requests);
+      model.generate = async (source) => ({
+        tokens: packRows(unpackRows(source).map(() => codec.target("nonsense"))),
+      });
+      return { model, measurement };
+    };
+    const baseAnswers = new BaseAnswers(base, codec, options);
+    const lines = await collect(evaluate({ subject: one, episodes: [episode], codec, baseAnswers }, options));
+    expect(lines[0]?.self).toMatchObject({ match: false, teacherForced: true });
+  });
+
+  it("asks the base once per distinct question, whatever the number of episodes", async () => {
+    const base = baseTable();
+    const baseAnswers = new BaseAnswers(base, codec, options);
+    const rows = questionRows(episodeQuestions(episode), codec);
+    await baseAnswers.of(rows);
+    const asked = base.generated.reduce((sum, count) => sum + count, 0);
+    expect(asked).toBe(rows.length);
+    await baseAnswers.of([...rows, ...rows]);
+    expect(base.generated.reduce((sum, count) => sum + count, 0)).toBe(asked);
+  });
+
+  it("disposes of every edited model, also after a failure", async () => {
+    const { made } = await linesOf();
+    const base = baseTable();
+    base.compare = async () => {
+      throw new Error("engine lost");
+    };
+    const failing = subject(base);
+    const baseAnswers = new BaseAnswers(base, codec, options);
+    await expect(
+      collect(evaluate({ subject: failing, episodes: [episode], codec, baseAnswers }, options)),
+    ).rejects.toThrow("engine lost");
+    expect([...made, ...failing.made].map(({ disposed }) => disposed)).toEqual([true, true]);
+  });
+
+  it("sums a cell up in the documented form", async () => {
+    const base = baseTable();
+    const written: EditRecordLine[] = [];
+    const result = await evaluateCell(
+      {
+        name: { method: "seprog", dataset: "toy", model: "table", K: 2, seed: 0, configHash: "0".repeat(16) },
+        subject: subject(base),
+        episodes: [episode],
+        codec,
+        evaluation: evaluationSchema.parse({ batchSize: 3, timing: { warmUps: 1, repetitions: 4 } }),
+        trainStep: null,
+        provenance: { modelChecksum: "a", editorFingerprint: null, device: "cpu", threads: 1 },
+        processPeakBytes: async () => 5000,
+      },
+      { onLine: (line) => void written.push(line) },
+    );
+    expect(cellResultSchema.parse(result)).toEqual(result);
+    expect(written).toHaveLength(2);
+    const { cell, timing } = result;
+    expect([cell.ES.value, cell.ESself.value, cell.ESall.value, cell.ESnoisy?.value]).toEqual([
+      0.5, 1, 0.75, 1,
+    ]);
+    expect([cell.DD.value, cell.DDhard?.value, cell.DDgold.value]).toEqual([0, 1, 0]);
+    expect(cell.gate?.recall.value).toBe(1);
+    expect(cell.inference.wallMs).toEqual({ value: 4, low: 4, high: 4, n: 4 });
+    expect(cell.inference.promptsPerSecond.value).toBe(500);
+    expect([timing.inferenceWallMs.length, timing.processPeakBytes, cell.train]).toEqual([4, 5000, null]);
+  });
+});

@@ -1,0 +1,107 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { assetPath } from "../../src/config/paths.js";
+import { trainingSchema } from "../../src/config/training.js";
+import type { Dataset, EditRecord } from "../../src/data/types.js";
+import { EditCodec } from "../../src/tokenizers/edit_codec.js";
+import { unpackRows } from "../../src/tokenizers/token_rows.js";
+import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
+import { TrainingEpisodes, validationEpisodes } from "../../src/training/episode_source.js";
+import { FactBatches } from "../../src/training/fact_batches.js";
+import { factsOf, tokeniseFacts } from "../../src/training/facts.js";
+
+let codec: EditCodec;
+beforeAll(async () => {
+  codec = new EditCodec(await Tokenizer.load(assetPath("models", "t5-mini")));
+});
+
+const record = (i: number): EditRecord => ({
+  id: `r${i}`,
+  group: `g${i}`,
+  x_e: `The capital of land${i} is`,
+  y_e_options: [`new${i}`],
+  in_scope: [{ x: `land${i} has the capital`, y: "COPY" }],
+  in_scope_noisy: [],
+  entailed: [],
+  hard_out: [],
+  x_loc: `The capital of land${i} is`,
+  y_loc: [`town${i}`],
+});
+
+const records = Array.from({ length: 40 }, (_, i) => record(i));
+const dataset = (all: readonly EditRecord[]): Dataset => ({
+  name: "toy",
+  splits: { train: all, validation: [], test: [] },
+});
+
+describe("facts", () => {
+  it("are all wordings with their answer", () => {
+    const facts = factsOf([dataset(records.slice(0, 2))], null, 0);
+    expect(facts[1]).toEqual({
+      wordings: ["The capital of land1 is", "land1 has the capital"],
+      answers: ["town1"],
+    });
+  });
+
+  it("leave out a wording with two answers, and facts that have no other", () => {
+    const twin = { ...record(0), id: "twin", group: "twin", in_scope: [], y_loc: ["elsewhere"] };
+    const facts = factsOf([dataset([record(0), twin])], null, 0);
+    expect(facts).toEqual([{ wordings: ["land0 has the capital"], answers: ["town0"] }]);
+  });
+
+  it("are drawn by the seed when there are too many", () => {
+    const few = factsOf([dataset(records)], 5, 1);
+    expect(few).toHaveLength(5);
+    expect(factsOf([dataset(records)], 5, 1)).toEqual(few);
+    expect(factsOf([dataset(records)], 5, 2)).not.toEqual(few);
+  });
+
+  it("come once a pass, in batches that depend on their number alone", async () => {
+    const facts = await tokeniseFacts(factsOf([dataset(records)], null, 0), codec);
+    const options = { batchSize: 8, bucketBatches: 5, seed: 3 };
+    const batches = new FactBatches(facts, options);
+    const firstPass = [0, 1, 2, 3, 4].map((i) => batches.at(i));
+    const answers = firstPass.flatMap(({ target }) =>
+      unpackRows(target).map((row) => codec.answer(row).trim()),
+    );
+    expect(answers.toSorted()).toEqual(records.map(({ y_loc }) => y_loc[0]).toSorted());
+    expect(new FactBatches(facts, options).at(3)).toEqual(firstPass[3]);
+    expect(batches.at(8)).not.toEqual(firstPass[3]);
+    expect(new FactBatches(facts, options).at(8)).toEqual(batches.at(8));
+  });
+});
+
+describe("training episodes", () => {
+  const training = trainingSchema.parse({ k: [1, 4], editsPerStep: 8, validationEpisodes: 6 });
+
+  it("go on exactly where their state was taken", async () => {
+    const first = new TrainingEpisodes([records, records.slice(0, 20)], codec, training, 5);
+    await first.next();
+    const { stateAfter } = await first.next();
+    const third = await first.next();
+    const resumed = new TrainingEpisodes([records, records.slice(0, 20)], codec, training, 5);
+    resumed.restore(JSON.parse(JSON.stringify(stateAfter)));
+    expect(await resumed.next()).toEqual(third);
+  });
+
+  it("pack as many rows in each group as there are edits", async () => {
+    const { batch } = await new TrainingEpisodes([records], codec, training, 0).next();
+    for (const rows of [batch.edits.source, batch.editText, batch.inScope.target, batch.outScope.source])
+      expect(rows.lengths).toHaveLength(8);
+  });
+
+  it("refuse the state of other data", () => {
+    const episodes = new TrainingEpisodes([records], codec, training, 0);
+    expect(() => episodes.restore({ rng: "0".repeat(32), samplers: [] })).toThrow(/data sets/);
+  });
+
+  it("validate on the same episodes whatever the run's seed, with K that fits", async () => {
+    const small = records.slice(0, 3);
+    const batches = await validationEpisodes(
+      [small],
+      codec,
+      trainingSchema.parse({ k: [64], validationEpisodes: 2 }),
+    );
+    expect(batches.map(({ editText }) => editText.lengths.length)).toEqual([2, 2]);
+    await expect(validationEpisodes([[]], codec, training)).rejects.toMatchObject({ code: "DATA_INVALID" });
+  });
+});
