@@ -1,4 +1,24 @@
+import { bench } from "./commands/bench.js";
+import { build } from "./commands/build.js";
+import { data } from "./commands/data.js";
+import { evaluate } from "./commands/evaluate.js";
 import { pretrain } from "./commands/pretrain.js";
+import { report } from "./commands/report.js";
+import { train } from "./commands/train.js";
 import { runProgram } from "./program.js";
 
-process.exitCode = await runProgram(process.argv.slice(2), [pretrain]);
+// A reader that closes early, as `| head` does, ends the program without a complaint.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit();
+  throw error;
+});
+
+process.exitCode = await runProgram(process.argv.slice(2), [
+  bench,
+  train,
+  evaluate,
+  pretrain,
+  data,
+  report,
+  build,
+]);

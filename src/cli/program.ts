@@ -26,7 +26,6 @@ export async function runProgram(argv: readonly string[], commands: readonly Com
     .alias("h", "help")
     .option("verbose", { type: "boolean", default: false, describe: "Print where an error came from" })
     .strict()
-    .recommendCommands()
     .demandCommand(1, "Say what to do: one of the commands above.")
     .wrap(Math.min(110, process.stdout.columns ?? 100))
     .exitProcess(false)
@@ -64,9 +63,12 @@ function report(error: unknown, argv: readonly string[], commands: readonly Comm
 }
 
 function usageMessage(message: string, argv: readonly string[], commands: readonly Command[]): string {
-  const unknown = /^Unknown arguments?: (.+)$/.exec(message)?.[1]?.split(", ");
-  if (unknown === undefined) return message;
   const command = commands.find(({ name }) => name === argv[0]);
+  if (command && /^Not enough non-option arguments/.test(message)) {
+    return `an argument is missing: ${PROGRAM} ${String(command.module.command)}`;
+  }
+  const unknown = /^Unknown (?:arguments?|commands?): (.+)$/.exec(message)?.[1]?.split(", ");
+  if (unknown === undefined) return message;
   if (command === undefined) {
     const names = commands.map(({ name }) => name);
     return `unknown command "${unknown[0] ?? ""}"${didYouMean(unknown[0] ?? "", names)}`;

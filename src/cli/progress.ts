@@ -1,10 +1,11 @@
 import { SingleBar } from "cli-progress";
-import type { LoopEvent, OnEvent, ProgressEvent } from "../training/events.js";
 import { duration } from "../report/units.js";
+import type { LoopEvent, ProgressEvent } from "../training/events.js";
 
 /** Draws the progress of long work: a bar with time left on a terminal, else a plain line now and then. */
 export interface Progress {
-  readonly onEvent: OnEvent;
+  /** `label` is put in front, as `seprog counterfact K=64`. */
+  onEvent(event: LoopEvent, label?: string): void;
   /** A line for people that must not be overwritten by the bar. */
   note(line: string): void;
   /** Ends the current bar, if any. Must be called before anything else is printed. */
@@ -13,35 +14,31 @@ export interface Progress {
 
 export interface ProgressOptions {
   readonly stream?: NodeJS.WriteStream;
-  /** Put in front of every line, as `seprog counterfact K=64`. */
-  readonly label?: string;
 }
 
 const LINE_EVERY_MS = 10_000;
 
-export function createProgress({ stream = process.stderr, label = "" }: ProgressOptions = {}): Progress {
-  return stream.isTTY ? new BarProgress(stream, label) : new LineProgress(stream, label);
+export function createProgress({ stream = process.stderr }: ProgressOptions = {}): Progress {
+  return stream.isTTY ? new BarProgress(stream) : new LineProgress(stream);
 }
 
 class BarProgress implements Progress {
   readonly #stream: NodeJS.WriteStream;
-  readonly #label: string;
   #bar: SingleBar | undefined;
-  #phase = "";
+  #title = "";
 
-  constructor(stream: NodeJS.WriteStream, label: string) {
+  constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
-    this.#label = label;
   }
 
-  readonly onEvent = (event: LoopEvent): void => {
-    if (event.type === "progress") this.#draw(event);
+  onEvent(event: LoopEvent, label = ""): void {
+    if (event.type === "progress") this.#draw(event, label);
     else if (event.type === "finish") this.close();
     else {
       const line = describe(event);
       if (line !== undefined) this.note(line);
     }
-  };
+  }
 
   note(line: string): void {
     if (this.#bar === undefined) {
@@ -55,19 +52,20 @@ class BarProgress implements Progress {
   close(): void {
     this.#bar?.stop();
     this.#bar = undefined;
-    this.#phase = "";
+    this.#title = "";
   }
 
-  #draw(event: ProgressEvent): void {
+  #draw(event: ProgressEvent, label: string): void {
+    const name = title(label, event.phase);
     const payload = {
-      title: title(this.#label, event.phase),
+      title: name,
       left: event.etaMs === null ? "…" : duration(event.etaMs),
       spent: duration(event.elapsedMs),
       figures: figuresText(event.figures),
     };
-    if (this.#bar === undefined || this.#phase !== event.phase) {
+    if (this.#bar === undefined || this.#title !== name) {
       this.close();
-      this.#phase = event.phase;
+      this.#title = name;
       this.#bar = new SingleBar({
         stream: this.#stream,
         format: "{title} {bar} {percentage}% · {value}/{total} · {left} left · {figures}",
@@ -90,39 +88,36 @@ class BarProgress implements Progress {
 
 class LineProgress implements Progress {
   readonly #stream: NodeJS.WriteStream;
-  readonly #label: string;
-  #phase = "";
+  #title = "";
   #lastLineAt = 0;
 
-  constructor(stream: NodeJS.WriteStream, label: string) {
+  constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
-    this.#label = label;
   }
 
-  readonly onEvent = (event: LoopEvent): void => {
+  onEvent(event: LoopEvent, label = ""): void {
     if (event.type !== "progress") {
       const line = describe(event);
       if (line !== undefined) this.note(line);
       return;
     }
     const now = Date.now();
-    const isNew = this.#phase !== event.phase;
+    const name = title(label, event.phase);
+    const isNew = this.#title !== name;
     if (!isNew && now - this.#lastLineAt < LINE_EVERY_MS && event.step < event.total) return;
-    this.#phase = event.phase;
+    this.#title = name;
     this.#lastLineAt = now;
     const left = event.etaMs === null ? "" : `, ${duration(event.etaMs)} left`;
     const figures = figuresText(event.figures);
-    this.note(
-      `${title(this.#label, event.phase)}: ${event.step}/${event.total}${left}${figures === "" ? "" : ` (${figures})`}`,
-    );
-  };
+    this.note(`${name}: ${event.step}/${event.total}${left}${figures === "" ? "" : ` (${figures})`}`);
+  }
 
   note(line: string): void {
     this.#stream.write(`${line}\n`);
   }
 
   close(): void {
-    this.#phase = "";
+    this.#title = "";
   }
 }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { outScopeSchema } from "./out_scope.js";
 
 /** How a cell is measured (metrics.md; datasets.md section 8). */
 export const evaluationSchema = z.strictObject({
@@ -6,6 +7,9 @@ export const evaluationSchema = z.strictObject({
   /** Episodes per K: ⌈maxEdits / K⌉, at least `minEpisodes`, at most what the split holds. */
   maxEdits: z.int().positive().default(2000),
   minEpisodes: z.int().positive().default(8),
+  /** Clean rephrases an edit is scored on, at most. */
+  rephrasesPerEdit: z.int().positive().default(1),
+  outScope: outScopeSchema.prefault({}),
   /** "scope": the classifier decides per input; "always": every input is prompted (shows what the gate costs). */
   gate: z.enum(["scope", "always"]).default("scope"),
   batchSize: z.int().positive().default(128),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { outScopeSchema } from "./out_scope.js";
 import { scheduleFields } from "./schedule.js";
 
 /** Training of an editor. Defaults are seprog.md section 5; an epoch is `stepsPerEpoch` optimiser steps. */
@@ -9,12 +10,15 @@ export const trainingSchema = z.strictObject({
   k: z.array(z.int().positive()).min(1).default([64]),
   /** A step packs ⌊editsPerStep / K⌋ episodes, at least one. */
   editsPerStep: z.int().positive().default(64),
-  /** Chance that an in-scope input is the edit's own input rather than another wording of it. */
-  selfProbability: z.number().min(0).max(1).default(0),
-  /** Share of hard out-of-scope inputs (same relation or subject neighbourhood) among the out-of-scope ones. */
-  hardProbability: z.number().min(0).max(1).default(0),
-  /** Share of in-scope inputs that carry the data set's noisy wordings (an unrelated sentence in front). */
-  noisyProbability: z.number().min(0).max(1).default(0),
+  /** Whether an edit asks for a label of its own record, or for any answer of its relation. */
+  labels: z.enum(["given", "relation"]).default("relation"),
+  /** Whether an edit is put in the record's own words or in any of its wordings. */
+  editPhrasing: z.enum(["canonical", "any"]).default("any"),
+  /** Share of in-scope inputs that are the edit's own input; the rest are rephrases. */
+  selfShare: z.number().min(0).max(1).default(0.2),
+  /** Share of in-scope inputs that carry an unrelated sentence in front, where the record has such. */
+  noisyShare: z.number().min(0).max(1).default(0),
+  outScope: outScopeSchema.prefault({}),
   learningRate: scheduleFields.learningRate.default(5e-5),
   warmupSteps: scheduleFields.warmupSteps.default(10_000),
   schedule: scheduleFields.schedule.default("constant"),

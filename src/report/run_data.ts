@@ -46,11 +46,14 @@ export async function readRun(folder: string): Promise<RunData> {
       `expected a run folder with ${RUN_FILES.summary} but received ${folder}; make one with seprog-native bench`,
     );
   }
-  return { folder, summary: await readJson(path, summarySchema), cells: await readCells(folder) };
+  const summary = await readJson(path, summarySchema);
+  const shown = new Set(summary.cells.map((cell) => cell.configHash));
+  const cells = (await readCells(folder)).filter(({ result }) => shown.has(result.cell.configHash));
+  return { folder, summary, cells };
 }
 
 /** The finished cells of a run folder, in the order of their names. */
-export async function readCells(folder: string): Promise<CellData[]> {
+async function readCells(folder: string): Promise<CellData[]> {
   const root = join(folder, RUN_FILES.cells);
   if (!existsSync(root)) return [];
   const cells: CellData[] = [];

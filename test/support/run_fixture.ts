@@ -1,6 +1,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CellResult, EditRecordLine, Figure, Summary, SummaryCell } from "../../src/evaluation/records.js";
+import type {
+  CellResult,
+  EditRecordLine,
+  Figure,
+  Summary,
+  SummaryCell,
+} from "../../src/evaluation/records.js";
 
 /** A figure whose interval is `spread` wide on both sides. */
 export function figure(value: number, spread = 0.03, n = 500): Figure {
@@ -33,7 +39,7 @@ export function summaryCell(dataset: string, K: number, change: Partial<SummaryC
       peakBytes: figure((24 + 0.4 * K) * 2 ** 20, 0, 10),
       promptsPerSecond: figure(900, 40, 10),
     },
-    configHash: "0123456789abcdef",
+    configHash: `${dataset}-${K}`,
     ...change,
   };
 }
@@ -48,7 +54,9 @@ export function editRecord(index: number, change: Partial<EditRecordLine> = {}):
     answer: "French",
     self: probe(`The mother tongue of Person ${index} is`, "French", true),
     inScope: [probe(`Person ${index}, a native speaker of`, right ? "French" : "Dutch", right)],
-    noisy: [probe(`It rained all day. Person ${index} spoke the language`, right ? "French" : "Dutch", right)],
+    noisy: [
+      probe(`It rained all day. Person ${index} spoke the language`, right ? "French" : "Dutch", right),
+    ],
     outScope: [
       {
         input: "The capital of Peru is",

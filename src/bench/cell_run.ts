@@ -1,0 +1,133 @@
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { finished } from "node:stream/promises";
+import { evaluationEpisodes } from "../data/evaluation_episodes.js";
+import { loadDataset } from "../data/registry.js";
+import type { EditRecord } from "../data/types.js";
+import { SeprogError } from "../errors.js";
+import { type CellName, evaluateCell } from "../evaluation/cell.js";
+import type { CellResult, EditRecordLine } from "../evaluation/records.js";
+import { writeJsonAtomically } from "../files.js";
+import { RUN_FILES } from "../report/run_data.js";
+import { predictBase } from "../training/base_predictions.js";
+import { toBatch } from "../training/episode_source.js";
+import type { OnEvent } from "../training/events.js";
+import { datasetLabel } from "./grid.js";
+import type { CellJob } from "./job.js";
+import { openSession } from "./session.js";
+import { readTrained } from "./trained_editors.js";
+
+/** Measures one cell in this process: edits.jsonl as it goes, result.json last and by rename. */
+export async function measureCell(
+  job: CellJob,
+  { signal, onEvent }: { signal?: AbortSignal; onEvent?: OnEvent },
+): Promise<CellResult> {
+  const { task, evaluation } = job;
+  const trained = await readTrained(job.editorDirectory);
+  await using session = await openSession({
+    engine: job.engine,
+    modelFolder: job.model.folder,
+    text: job.text,
+    editor: trained.method.editor,
+  });
+  const { engine, base, codec } = session;
+  const calls = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
+  const spec = { ...trained.method.editor, seed: trained.seed };
+  const editor = await engine.createEditor(spec, base);
+  await editor.restore(job.editorDirectory);
+
+  const dataset = await loadDataset(task.dataset);
+  const known = await predictBase(base, dataset.splits[evaluation.split], codec, calls);
+  const episodes = evaluationEpisodes(known, task.K, {
+    maxEdits: evaluation.maxEdits,
+    minEpisodes: evaluation.minEpisodes,
+    rephrasesPerEdit: evaluation.rephrasesPerEdit,
+    outScope: evaluation.outScope,
+  });
+  const [first] = episodes;
+  if (first === undefined) throw noEpisodes(task.dataset, known);
+
+  // The cost of a step does not depend on the weights: a fresh editor keeps the measured one untouched.
+  const scratch = await engine.createEditor(spec, base);
+  const name: CellName = {
+    method: task.editor.methodName,
+    dataset: datasetLabel(task.dataset),
+    model: job.model.name,
+    K: task.K,
+    seed: task.seed,
+    configHash: job.configHash,
+  };
+  await rm(job.outDirectory, { recursive: true, force: true });
+  await mkdir(job.outDirectory, { recursive: true });
+  await using lines = await LineFile.open(join(job.outDirectory, RUN_FILES.edits));
+  const result = await evaluateCell(
+    {
+      name,
+      subject: {
+        base,
+        apply: (requests, options) => editor.edit(requests, base, options),
+      },
+      episodes,
+      codec,
+      evaluation,
+      trainStep: { scratch, batch: await toBatch({ K: task.K, episodes: [first] }, codec) },
+      provenance: {
+        modelChecksum: base.info.checksum,
+        editorFingerprint: await editor.fingerprint(),
+        device: engine.device,
+        threads: engine.threads,
+      },
+      processPeakBytes: async () => (await engine.memoryStats()).processPeakBytes,
+    },
+    { ...calls, onLine: (line) => lines.write(line) },
+  );
+  await lines.complete();
+  await writeJsonAtomically(join(job.outDirectory, RUN_FILES.result), result);
+  return result;
+}
+
+function noEpisodes(dataset: string, records: readonly EditRecord[]): SeprogError {
+  return new SeprogError(
+    "DATA_INVALID",
+    `expected records to edit in ${dataset} but received ${records.length}; give more records or another \`evaluation.split\``,
+  );
+}
+
+/** JSON Lines under a temporary name until they are complete. */
+class LineFile implements AsyncDisposable {
+  readonly #path: string;
+  readonly #stream: ReturnType<typeof createWriteStream>;
+  #failure: Error | undefined;
+
+  private constructor(path: string) {
+    this.#path = path;
+    this.#stream = createWriteStream(`${path}.tmp`);
+    this.#stream.on("error", (error) => {
+      this.#failure = error;
+    });
+  }
+
+  static async open(path: string): Promise<LineFile> {
+    const file = new LineFile(path);
+    await once(file.#stream, "open");
+    return file;
+  }
+
+  async write(line: EditRecordLine): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    if (!this.#stream.write(`${JSON.stringify(line)}\n`)) await once(this.#stream, "drain");
+  }
+
+  async complete(): Promise<void> {
+    this.#stream.end();
+    await finished(this.#stream);
+    await rename(`${this.#path}.tmp`, this.#path);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stream.destroy();
+    await rm(`${this.#path}.tmp`, { force: true });
+  }
+}

@@ -1,0 +1,87 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import os from "node:os";
+import { join } from "node:path";
+import { packageRoot } from "../config/paths.js";
+import type { BuildInfo, DeviceInfo } from "../native/addon.js";
+
+/** What the engine knows of itself; asked of a child process, so that the caller stays free of libtorch. */
+export interface EngineFacts {
+  readonly build: BuildInfo;
+  readonly device: string;
+  readonly deviceInfo: DeviceInfo | null;
+  readonly threads: number;
+}
+
+/** `environment.json`: where figures were taken. Nothing in it names a person, a host or a folder. */
+export interface Environment {
+  readonly createdAt: string;
+  readonly package: { readonly version: string; readonly commit: string | null };
+  readonly node: string;
+  readonly os: { readonly name: string; readonly kernel: string; readonly architecture: string };
+  readonly cpu: { readonly model: string; readonly usableCores: number; readonly totalCores: number };
+  readonly memoryBytes: number;
+  /** Over 1, 5 and 15 minutes at the start. */
+  readonly loadAverage: readonly number[];
+  readonly device: {
+    readonly name: string;
+    readonly description: string;
+    readonly computeCapability: string | null;
+  };
+  readonly threads: number;
+  readonly libtorch: { readonly compiled: string; readonly loaded: string };
+  readonly blas: string;
+  readonly cpuCapability: string;
+  readonly compiler: string;
+}
+
+export function describeEnvironment(facts: EngineFacts): Environment {
+  const cpus = os.cpus();
+  const { build } = facts;
+  return {
+    createdAt: new Date().toISOString(),
+    package: { version: build.version, commit: gitCommit() },
+    node: process.version,
+    os: { name: osName(), kernel: os.release(), architecture: os.arch() },
+    cpu: {
+      model: cpus[0]?.model.trim() ?? "unknown",
+      usableCores: os.availableParallelism(),
+      totalCores: cpus.length,
+    },
+    memoryBytes: os.totalmem(),
+    loadAverage: os.loadavg().map((load) => Number(load.toFixed(2))),
+    device: {
+      name: facts.device,
+      description: facts.deviceInfo?.description ?? "",
+      computeCapability: facts.deviceInfo?.computeCapability ?? null,
+    },
+    threads: facts.threads,
+    libtorch: { compiled: build.libtorchCompiled, loaded: build.libtorchLoaded },
+    blas: build.blas,
+    cpuCapability: build.cpuCapability,
+    compiler: build.compiler,
+  };
+}
+
+/** The commit of a source checkout; null in an installed package. */
+function gitCommit(): string | null {
+  if (!existsSync(join(packageRoot, ".git"))) return null;
+  try {
+    return execFileSync("git", ["rev-parse", "HEAD"], {
+      cwd: packageRoot,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    return null;
+  }
+}
+
+function osName(): string {
+  try {
+    const name = /^PRETTY_NAME="?([^"\n]+)"?$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1];
+    return name ?? os.type();
+  } catch {
+    return os.type();
+  }
+}

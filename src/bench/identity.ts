@@ -1,0 +1,93 @@
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { z } from "zod";
+import type { EvaluationConfig } from "../config/evaluation.js";
+import { configHash } from "../config/hash.js";
+import type { TextConfig } from "../config/suite.js";
+import { EMBEDDED_DATA } from "../data/assets.js";
+import type { CellTask, EditorTask } from "./grid.js";
+
+/** Raised when a change of the code makes editors trained before it mean something else. */
+const TRAINING_VERSION = 1;
+/** Raised when a change of the code makes cells measured before it mean something else. */
+const EVALUATION_VERSION = 1;
+
+/** Contents that decide results, by name, each hashed once a process. */
+export class ContentHashes {
+  readonly #known = new Map<string, Promise<string>>();
+
+  /** SHA-256 over a base model's config, tokenizer and weights. */
+  model(folder: string): Promise<string> {
+    return this.#once(`model ${folder}`, async () => {
+      const names = (await readdir(folder)).filter((name) =>
+        /^(config|tokenizer)\.json$|\.safetensors$/.test(name),
+      );
+      return hashFiles(names.sort().map((name) => join(folder, name)));
+    });
+  }
+
+  /** SHA-256 of a user's file, or the published checksums of a bundled data set's files. */
+  dataset(dataset: string): Promise<string> {
+    return this.#once(`data ${dataset}`, async () => {
+      if (dataset.endsWith(".jsonl") && existsSync(dataset)) return hashFiles([dataset]);
+      const checksums = z
+        .record(z.string(), z.json())
+        .parse(JSON.parse(await readFile(join(EMBEDDED_DATA, "checksums.json"), "utf8")));
+      // Variants of a data set, such as counterfact-all, are read from the files of the first part of their name.
+      const folder = `${dataset.split("-")[0]}/`;
+      return configHash(Object.entries(checksums).filter(([file]) => file.startsWith(folder)));
+    });
+  }
+
+  #once(key: string, compute: () => Promise<string>): Promise<string> {
+    const known = this.#known.get(key) ?? compute();
+    this.#known.set(key, known);
+    return known;
+  }
+}
+
+async function hashFiles(paths: readonly string[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const path of paths) await pipeline(createReadStream(path), hash, { end: false });
+  return hash.digest("hex");
+}
+
+/** What an editor is made from; its hash is the editor's name on disk. */
+export async function editorHash(
+  task: EditorTask,
+  text: TextConfig,
+  modelFolder: string,
+  contents: ContentHashes,
+): Promise<string> {
+  const data = await Promise.all(task.datasets.map((dataset) => contents.dataset(dataset)));
+  const { checkpointEveryEpochs: _, ...training } = task.method.training;
+  return configHash({
+    version: TRAINING_VERSION,
+    model: await contents.model(modelFolder),
+    editor: task.method.editor,
+    training: { ...training, datasets: task.datasets },
+    data,
+    text,
+    seed: task.seed,
+  });
+}
+
+/** Everything that decides a cell's figures but the machine. */
+export async function cellHash(
+  cell: CellTask,
+  editor: string,
+  evaluation: EvaluationConfig,
+  contents: ContentHashes,
+): Promise<string> {
+  return configHash({
+    version: EVALUATION_VERSION,
+    editor,
+    dataset: cell.dataset,
+    data: await contents.dataset(cell.dataset),
+    K: cell.K,
+    evaluation,
+  });
+}

@@ -1,0 +1,62 @@
+import type { EvaluationConfig } from "../config/evaluation.js";
+import type { TextConfig } from "../config/suite.js";
+import type { ErrorCode } from "../errors.js";
+import type { LoopEvent } from "../training/events.js";
+import type { EngineFacts } from "./environment.js";
+import type { CellTask, EditorTask } from "./grid.js";
+
+export interface EngineChoice {
+  readonly device: string;
+  readonly threads?: number;
+}
+
+/** Tells what the engine is, and that it loads at all. */
+export interface ProbeJob {
+  readonly kind: "probe";
+  readonly engine: EngineChoice;
+}
+
+/** Trains one editor into `outDirectory`, which appears complete or not at all. */
+export interface TrainJob {
+  readonly kind: "train";
+  readonly engine: EngineChoice;
+  readonly task: EditorTask;
+  readonly text: TextConfig;
+  readonly model: ModelChoice;
+  readonly configHash: string;
+  readonly outDirectory: string;
+  /** Checkpoints of an unfinished training; resumed from. */
+  readonly workDirectory: string;
+}
+
+export interface ModelChoice {
+  /** As the suite names it. */
+  readonly name: string;
+  readonly folder: string;
+  readonly checksum: string;
+}
+
+/** Measures one cell into its folder; result.json comes last. */
+export interface CellJob {
+  readonly kind: "cell";
+  readonly engine: EngineChoice;
+  readonly task: CellTask;
+  readonly text: TextConfig;
+  readonly model: ModelChoice;
+  readonly evaluation: EvaluationConfig;
+  readonly editorDirectory: string;
+  readonly configHash: string;
+  readonly outDirectory: string;
+}
+
+export type Job = ProbeJob | TrainJob | CellJob;
+
+/** What a job's process tells its parent. */
+export type JobMessage =
+  | { readonly type: "event"; readonly event: LoopEvent }
+  | { readonly type: "probe"; readonly facts: EngineFacts }
+  | { readonly type: "done" }
+  | { readonly type: "failed"; readonly code: ErrorCode; readonly message: string };
+
+/** What a parent tells a job's process. */
+export type ParentMessage = { readonly type: "start"; readonly job: Job } | { readonly type: "stop" };

@@ -1,0 +1,79 @@
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { SeprogError } from "../errors.js";
+import type { OnEvent } from "../training/events.js";
+import type { EngineFacts } from "./environment.js";
+import type { Job, JobMessage, ParentMessage } from "./job.js";
+
+const WORKER = fileURLToPath(new URL("./worker.js", import.meta.url));
+/** How long a process may take to end after it was asked to stop. */
+const STOP_GRACE_MS = 30_000;
+const STDERR_KEPT = 4000;
+
+export interface JobOptions {
+  readonly signal?: AbortSignal;
+  readonly onEvent?: OnEvent;
+  /** Program of the process; default: the worker of this package. */
+  readonly worker?: string;
+}
+
+/**
+ * Runs a job in a process of its own: its own peak memory, and a crash of it is an error here.
+ * @returns the engine's facts for a probe, else nothing
+ * @throws SeprogError as the job threw it; INTERNAL when the process died; the signal's reason when stopped
+ */
+export async function runJob(job: Job, options: JobOptions = {}): Promise<EngineFacts | undefined> {
+  const { signal, onEvent } = options;
+  signal?.throwIfAborted();
+  const child = fork(options.worker ?? WORKER, [], {
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+    serialization: "advanced",
+  });
+  const send = (message: ParentMessage): void => {
+    if (child.connected) child.send(message);
+  };
+  let stderr = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    stderr = (stderr + text).slice(-STDERR_KEPT);
+  });
+  let facts: EngineFacts | undefined;
+  let failure: SeprogError | undefined;
+  let done = false;
+  child.on("message", (message: JobMessage) => {
+    if (message.type === "event") onEvent?.(message.event);
+    else if (message.type === "probe") facts = message.facts;
+    else if (message.type === "done") done = true;
+    else failure = new SeprogError(message.code, message.message);
+  });
+  let killTimer: NodeJS.Timeout | undefined;
+  const stop = (): void => {
+    send({ type: "stop" });
+    killTimer = setTimeout(() => child.kill("SIGKILL"), STOP_GRACE_MS);
+  };
+  signal?.addEventListener("abort", stop, { once: true });
+  try {
+    send({ type: "start", job });
+    const { code, killedBy } = await new Promise<{ code: number | null; killedBy: string | null }>(
+      (resolve, reject) => {
+        child.once("error", reject);
+        child.once("close", (code, killedBy) => resolve({ code, killedBy }));
+      },
+    );
+    if (done) return facts;
+    signal?.throwIfAborted();
+    throw failure ?? crash(code, killedBy, stderr);
+  } finally {
+    clearTimeout(killTimer);
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+function crash(code: number | null, killedBy: string | null, stderr: string): SeprogError {
+  const how = killedBy === null ? `exit status ${code}` : `signal ${killedBy}`;
+  const hint = killedBy === "SIGKILL" ? "; the system may have run out of memory" : "";
+  const said = stderr.trim() === "" ? "" : `\n${stderr.trim()}`;
+  return new SeprogError(
+    killedBy === "SIGKILL" ? "OUT_OF_MEMORY" : "INTERNAL",
+    `expected the job's process to finish but it ended with ${how}${hint}${said}`,
+  );
+}

@@ -1,0 +1,16 @@
+import { openEngine } from "../native/engine.js";
+import { loadAddon } from "../native/load.js";
+import type { EngineFacts } from "./environment.js";
+import type { EngineChoice } from "./job.js";
+
+/** What the engine is; fails where there is no addon, no such device or no memory for it. */
+export async function probeEngine(choice: EngineChoice): Promise<EngineFacts> {
+  await using engine = await openEngine(choice);
+  const addon = loadAddon();
+  return {
+    build: addon.buildInfo(),
+    device: engine.device,
+    deviceInfo: addon.listDevices().find(({ name }) => name === engine.device) ?? null,
+    threads: engine.threads,
+  };
+}

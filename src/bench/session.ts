@@ -1,0 +1,47 @@
+import { join } from "node:path";
+import type { TextConfig } from "../config/suite.js";
+import type { EditorSpec } from "../editors/registry.js";
+import { type Engine, type Model, openEngine } from "../native/engine.js";
+import { EditCodec } from "../tokenizers/edit_codec.js";
+import { Tokenizer } from "../tokenizers/tokenizer.js";
+import type { EngineChoice } from "./job.js";
+
+/** A base model on an engine, with the text side an editor of it needs. Closing it frees everything it made. */
+export interface Session extends AsyncDisposable {
+  readonly engine: Engine;
+  readonly base: Model;
+  readonly codec: EditCodec;
+}
+
+export interface SessionOptions {
+  readonly engine: EngineChoice;
+  readonly modelFolder: string;
+  readonly text: TextConfig;
+  /** Decides the tokenizer of edit texts: the base's, or that of the edit encoder's own folder. */
+  readonly editor: EditorSpec;
+}
+
+export async function openSession({
+  engine: choice,
+  modelFolder,
+  text,
+  editor,
+}: SessionOptions): Promise<Session> {
+  const tokenizer = await Tokenizer.load(modelFolder);
+  const { editEncoder } = editor;
+  const editTokenizer =
+    editEncoder.source === "directory" ? await Tokenizer.load(join(editEncoder.path)) : tokenizer;
+  const engine = await openEngine(choice);
+  try {
+    const base = await engine.loadModel(modelFolder);
+    return {
+      engine,
+      base,
+      codec: new EditCodec(tokenizer, text, editTokenizer),
+      [Symbol.asyncDispose]: () => engine.close(),
+    };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}

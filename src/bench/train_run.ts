@@ -1,0 +1,128 @@
+import { rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { resolveModel } from "../config/paths.js";
+import { didYouMean } from "../config/suggest.js";
+import type { SuiteConfig } from "../config/suite.js";
+import { loadDataset } from "../data/registry.js";
+import { SeprogError } from "../errors.js";
+import { writeFolderAtomically, writeJsonAtomically } from "../files.js";
+import type { OnEvent } from "../training/events.js";
+import { trainEditor } from "../training/train_editor.js";
+import { type CellTask, suiteCells } from "./grid.js";
+import { ContentHashes, editorHash } from "./identity.js";
+import type { EngineChoice, TrainJob } from "./job.js";
+import { openSession } from "./session.js";
+import { TRAINED_FILE, type TrainedEditor } from "./trained_editors.js";
+
+export interface TrainRunOptions {
+  /** Default: the suite's first method. */
+  readonly methodName?: string | undefined;
+  /** Default: the suite's first data set. */
+  readonly dataset?: string | undefined;
+  readonly outDirectory: string;
+  readonly engine: EngineChoice;
+  /** Do not go on from a checkpoint. */
+  readonly fresh: boolean;
+  readonly signal?: AbortSignal;
+  readonly onEvent?: OnEvent;
+}
+
+/** Trains one editor of a suite. Throws CONFIG_INVALID for an unknown method or data set, else as `trainEditor`. */
+export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOptions): Promise<TrainedEditor> {
+  const { editor: task } = chooseCell(suite, options);
+  const modelFolder = resolveModel(suite.model);
+  const contents = new ContentHashes();
+  const hash = await editorHash(task, suite.text, modelFolder, contents);
+  const outDirectory = resolve(options.outDirectory);
+  return trainToFolder(
+    {
+      kind: "train",
+      engine: options.engine,
+      task,
+      text: suite.text,
+      model: { name: suite.model, folder: modelFolder, checksum: await contents.model(modelFolder) },
+      configHash: hash,
+      outDirectory,
+      workDirectory: `${outDirectory}.training`,
+    },
+    options,
+  );
+}
+
+function chooseCell(suite: SuiteConfig, { methodName, dataset }: TrainRunOptions): CellTask {
+  const cells = suiteCells(suite);
+  const pick = (option: string, wanted: string | undefined, known: readonly string[]): void => {
+    if (wanted === undefined || known.includes(wanted)) return;
+    throw new SeprogError(
+      "CONFIG_INVALID",
+      `expected one of ${known.join(", ")} for \`--${option}\` but received "${wanted}"${didYouMean(wanted, known)}`,
+    );
+  };
+  pick("method", methodName, Object.keys(suite.methods));
+  pick("dataset", dataset, suite.datasets);
+  const found = cells.find(
+    (cell) =>
+      (methodName === undefined || cell.editor.methodName === methodName) &&
+      (dataset === undefined || cell.dataset === dataset),
+  );
+  if (found === undefined)
+    throw new SeprogError("CONFIG_INVALID", "expected at least one method in `methods` but received none");
+  return found;
+}
+
+/** Trains one editor in this process. The folder appears complete, by rename; a stopped training can be resumed. */
+export async function trainToFolder(
+  job: TrainJob,
+  { fresh = false, signal, onEvent }: { fresh?: boolean; signal?: AbortSignal; onEvent?: OnEvent },
+): Promise<TrainedEditor> {
+  const { method, methodName, datasets, seed } = job.task;
+  await using session = await openSession({
+    engine: job.engine,
+    modelFolder: job.model.folder,
+    text: job.text,
+    editor: method.editor,
+  });
+  const { engine, base, codec } = session;
+  const editor = await engine.createEditor({ ...method.editor, seed }, base);
+  const record = await trainEditor(
+    {
+      editor,
+      base,
+      datasets: await Promise.all(datasets.map((name) => loadDataset(name))),
+      codec,
+      training: method.training,
+      seed,
+    },
+    {
+      directory: job.workDirectory,
+      identity: job.configHash,
+      resume: !fresh,
+      ...(signal && { signal }),
+      ...(onEvent && { onEvent }),
+    },
+  );
+  const trained: TrainedEditor = {
+    schemaVersion: 1,
+    configHash: job.configHash,
+    methodName,
+    method,
+    datasets: [...datasets],
+    seed,
+    text: job.text,
+    model: { name: job.model.name, checksum: job.model.checksum },
+    fingerprint: await editor.fingerprint(),
+    training: {
+      steps: record.steps,
+      reason: record.reason,
+      bestStep: record.bestStep,
+      bestLoss: record.bestLoss,
+      wallMs: record.wallMs,
+    },
+  };
+  await writeFolderAtomically(job.outDirectory, async (folder) => {
+    await editor.save(folder);
+    await writeJsonAtomically(join(folder, TRAINED_FILE), trained);
+  });
+  await rm(job.workDirectory, { recursive: true, force: true });
+  return trained;
+}

@@ -1,0 +1,71 @@
+import { existsSync, readdirSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { assetPath } from "../config/paths.js";
+import { methodSchema, textSchema } from "../config/suite.js";
+import { SeprogError } from "../errors.js";
+
+export const TRAINED_FILE = "trained.json";
+
+/** What stands beside a trained editor's weights: enough to use it without the suite that made it. */
+export const trainedSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  /** Name it is found by: 16 hex digits over everything it was made from. */
+  configHash: z.string(),
+  methodName: z.string(),
+  method: methodSchema,
+  /** Data sets it was trained on. */
+  datasets: z.array(z.string()),
+  seed: z.int(),
+  text: textSchema,
+  /** The base model as the suite named it, and the checksum of its weights. */
+  model: z.strictObject({ name: z.string(), checksum: z.string() }),
+  fingerprint: z.string(),
+  training: z.strictObject({
+    steps: z.int(),
+    reason: z.enum(["completed", "early-stopped"]),
+    bestStep: z.int(),
+    bestLoss: z.number(),
+    wallMs: z.number(),
+  }),
+});
+export type TrainedEditor = z.infer<typeof trainedSchema>;
+
+/** Throws CHECKPOINT_INVALID when the folder holds no trained editor of this version. */
+export async function readTrained(folder: string): Promise<TrainedEditor> {
+  const path = join(folder, TRAINED_FILE);
+  try {
+    return trainedSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SeprogError(
+      "CHECKPOINT_INVALID",
+      `expected a trained editor (${TRAINED_FILE}) in ${folder} but received: ${reason}; make one with seprog-native train`,
+      { cause },
+    );
+  }
+}
+
+/** The folder of the editor made from exactly this configuration, among `roots` and the bundled ones. */
+export async function findTrained(hash: string, roots: readonly string[]): Promise<string | undefined> {
+  for (const root of [...roots, assetPath("editors")]) {
+    for (const folder of subfolders(root)) {
+      if ((await readTrained(folder).catch(() => undefined))?.configHash === hash) return folder;
+    }
+  }
+  return undefined;
+}
+
+/** The bundled editors, by folder name. */
+export function bundledEditors(): string[] {
+  return subfolders(assetPath("editors"));
+}
+
+function subfolders(root: string): string[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(join(root, entry.name, TRAINED_FILE)))
+    .map((entry) => join(root, entry.name))
+    .sort();
+}

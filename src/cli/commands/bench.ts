@@ -1,0 +1,43 @@
+import { defineCommand } from "../command.js";
+import { interruptible } from "../interrupt.js";
+import { dataOption, deviceOption, seedOption, setOption, suiteOption, threadsOption } from "../options.js";
+
+export const bench = defineCommand({
+  command: "bench",
+  describe: "Train or reuse editors, measure every cell of a suite, print the table, write a report",
+  examples: [
+    ["bench", "the bundled suite: SEPROG on t5-mini at K = 1 … 128, into runs/mini"],
+    ["bench --retrain", "the same, but train the editors anew"],
+    ["bench --set k=[1,10] --out runs/quick", "two K only"],
+    ["bench --suite mine.yaml --jobs 2", "your own suite, two cells at once (disturbs the timings)"],
+    ["bench --data mine.jsonl", "your own edits in place of the bundled data sets"],
+  ],
+  options: {
+    suite: suiteOption,
+    out: { type: "string", requiresArg: true, describe: "Run folder (default: runs/<suite's name>)" },
+    set: setOption,
+    data: dataOption,
+    device: deviceOption,
+    threads: threadsOption,
+    seed: seedOption,
+    jobs: { type: "number", requiresArg: true, default: 1, describe: "Cells measured at once" },
+    resume: { type: "boolean", default: true, describe: "Keep finished cells of the same configuration" },
+    fresh: { type: "boolean", default: false, describe: "Measure every cell anew; trained editors stay" },
+    retrain: { type: "boolean", default: false, describe: "Train the editors anew" },
+  },
+  run: async (args) => {
+    const { suiteFromArgs } = await import("../suite_args.js");
+    const { benchSuite } = await import("../suite_run.js");
+    const suite = suiteFromArgs(args);
+    return interruptible((signal) =>
+      benchSuite(suite, {
+        folder: args.out ?? `runs/${suite.name}`,
+        engine: { device: args.device, ...(args.threads !== undefined && { threads: args.threads }) },
+        jobs: args.jobs,
+        fresh: args.fresh || !args.resume,
+        retrain: args.retrain,
+        signal,
+      }),
+    );
+  },
+});

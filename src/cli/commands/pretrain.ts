@@ -1,0 +1,73 @@
+import { defineCommand } from "../command.js";
+import { interruptible } from "../interrupt.js";
+import { deviceOption, seedOption, setOption, threadsOption } from "../options.js";
+
+export const pretrain = defineCommand({
+  command: "pretrain <recipe>",
+  describe: "Train a small base model from scratch on the facts of data sets",
+  examples: [
+    ["pretrain recipe.yaml --out models/mine", "make the model that the recipe describes"],
+    ["pretrain recipe.yaml --out models/mine", "again after Ctrl-C: goes on where it stopped"],
+    ["pretrain recipe.yaml --out models/try --set training.epochs=2", "with another option"],
+  ],
+  positionals: {
+    recipe: { type: "string", demandOption: true, describe: "A recipe in YAML" },
+  },
+  options: {
+    out: {
+      type: "string",
+      requiresArg: true,
+      describe: "The model's folder (default: models/<recipe's name>)",
+    },
+    set: setOption,
+    device: deviceOption,
+    threads: threadsOption,
+    seed: seedOption,
+    fresh: { type: "boolean", default: false, describe: "Do not go on from a checkpoint of a stopped run" },
+  },
+  run: async (args) => {
+    const { resolve } = await import("node:path");
+    const { rm } = await import("node:fs/promises");
+    const { loadRecipe } = await import("../../config/load.js");
+    const { parseOverrides } = await import("../../config/overrides.js");
+    const { pretrainFromRecipe } = await import("../../bench/pretrain_run.js");
+    const { createProgress } = await import("../progress.js");
+    const { duration } = await import("../../report/units.js");
+    const seed =
+      args.seed === undefined ? [] : [{ origin: `--seed ${args.seed}`, path: ["seed"], value: args.seed }];
+    const { recipe, directory } = loadRecipe(args.recipe, [...parseOverrides(args.set), ...seed]);
+    const outDirectory = resolve(args.out ?? `models/${recipe.name}`);
+    const workDirectory = `${outDirectory}.training`;
+    const progress = createProgress();
+    try {
+      const record = await interruptible((signal) =>
+        pretrainFromRecipe(
+          recipe,
+          { device: args.device, ...(args.threads !== undefined && { threads: args.threads }) },
+          {
+            recipeDirectory: directory,
+            outDirectory,
+            workDirectory,
+            resume: !args.fresh,
+            signal,
+            onEvent: (event) => progress.onEvent(event),
+          },
+        ),
+      );
+      await rm(workDirectory, { recursive: true, force: true });
+      progress.close();
+      const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+      process.stdout.write(
+        [
+          `${record.name}: ${record.parameterCount.toLocaleString("en")} weights, ${record.training.steps} steps in ${duration(record.training.wallMs)}`,
+          `It answers ${percent(record.recall.wordings)} of ${record.wordings} wordings, and ${percent(record.recall.facts)} of ${record.facts} facts in every wording.`,
+          `Model: ${outDirectory}`,
+          "",
+        ].join("\n"),
+      );
+      return 0;
+    } finally {
+      progress.close();
+    }
+  },
+});

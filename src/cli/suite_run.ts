@@ -1,0 +1,59 @@
+import { runSuite, type SuiteEvent, type SuiteRunOptions } from "../bench/suite_runner.js";
+import type { SuiteConfig } from "../config/suite.js";
+import { share } from "../report/columns.js";
+import { EXIT_FAILED } from "./program.js";
+import { createProgress, type Progress } from "./progress.js";
+import { printTables } from "./result_table.js";
+
+/** Runs a suite with its progress on stderr and its table on stdout; resolves to the exit status. */
+export async function benchSuite(
+  suite: SuiteConfig,
+  options: Omit<SuiteRunOptions, "onEvent">,
+): Promise<number> {
+  const progress = createProgress();
+  try {
+    const { summary, reports, failures } = await runSuite(suite, {
+      ...options,
+      onEvent: (event) => show(event, progress),
+    });
+    progress.close();
+    printTables(summary);
+    process.stdout.write(`\nReport: ${reports.html}\n        ${reports.markdown}\n`);
+    for (const { label, error } of failures) {
+      process.stderr.write(`${label} could not be measured: ${error.code}: ${error.message}\n`);
+    }
+    if (failures.length > 0) process.stderr.write("Run the same command again to try the missing cells.\n");
+    return failures.length > 0 ? EXIT_FAILED : 0;
+  } finally {
+    progress.close();
+  }
+}
+
+function show(event: SuiteEvent, progress: Progress): void {
+  switch (event.type) {
+    case "job":
+      progress.onEvent(event.event, event.label);
+      return;
+    case "editor":
+      progress.close();
+      progress.note(
+        `${event.label}: ${event.reused ? "trained editor found in" : "trained into"} ${event.folder}`,
+      );
+      return;
+    case "skipped":
+      if (event.count > 0) progress.note(`${event.count} of ${event.total} cells are already measured`);
+      return;
+    case "cell": {
+      const { method, dataset, K, ES, DD } = event.result.cell;
+      const success = ES === null ? "" : `ES ${share(ES.value)}, `;
+      progress.close();
+      progress.note(
+        `[${event.done}/${event.total}] ${method} ${dataset} K=${K}: ${success}DD ${share(DD.value)}`,
+      );
+      return;
+    }
+    case "failed":
+      progress.close();
+      progress.note(`${event.label} failed: ${event.error.code}: ${event.error.message}`);
+  }
+}
