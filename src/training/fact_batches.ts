@@ -2,6 +2,7 @@ import { Rng } from "../data/random.js";
 import type { PairRows } from "../native/addon.js";
 import { packRows } from "../tokenizers/token_rows.js";
 import type { TokenisedFact } from "./facts.js";
+import { Breather } from "./pause.js";
 
 interface Pair {
   readonly source: Int32Array;
@@ -32,22 +33,29 @@ export class FactBatches {
     this.#options = options;
   }
 
-  at(index: number): PairRows {
+  async at(index: number): Promise<PairRows> {
     const { bucketBatches } = this.#options;
     const bucket = Math.floor(index / bucketBatches);
-    if (bucket !== this.#bucket) this.#fill(bucket);
+    if (bucket !== this.#bucket) await this.#fill(bucket);
     return this.#batches[index % bucketBatches] as PairRows;
   }
 
-  #fill(bucket: number): void {
+  async #fill(bucket: number): Promise<void> {
     const { batchSize, bucketBatches, seed } = this.#options;
+    const breather = new Breather();
     const rng = Rng.fromSeed(mix(seed, bucket, 1));
     const size = batchSize * bucketBatches;
-    const pairs = Array.from({ length: size }, (_, i) => this.#draw(bucket * size + i, rng));
+    const pairs: Pair[] = [];
+    for (let i = 0; i < size; i++) {
+      pairs.push(this.#draw(bucket * size + i, rng));
+      await breather.pause();
+    }
     pairs.sort((a, b) => a.source.length - b.source.length || a.target.length - b.target.length);
-    const batches = Array.from({ length: bucketBatches }, (_, i) =>
-      toRows(pairs.slice(i * batchSize, (i + 1) * batchSize)),
-    );
+    const batches: PairRows[] = [];
+    for (let from = 0; from < size; from += batchSize) {
+      batches.push(toRows(pairs.slice(from, from + batchSize)));
+      await breather.pause();
+    }
     this.#batches = rng.shuffle(batches);
     this.#bucket = bucket;
   }

@@ -7,6 +7,7 @@ import { CheckpointFolder, type Restorable } from "./checkpoint.js";
 import type { OnEvent } from "./events.js";
 import { FactBatches } from "./fact_batches.js";
 import { type Fact, tokeniseFacts } from "./facts.js";
+import { LookAhead } from "./look_ahead.js";
 import { explainNonFinite } from "./non_finite.js";
 import { Pace, RunningFigures } from "./progress.js";
 import { type Answering, measureRecall } from "./recall.js";
@@ -90,15 +91,17 @@ export async function pretrain(
     });
   };
 
+  let drawn = state.step;
+  const lookAhead = new LookAhead(() => batches.at(drawn++));
   while (state.step < total) {
     const learningRate = learningRateAt(state.step, total, training);
-    const batch = batches.at(state.step);
-    const { figures } = await tuner
-      .trainStep(batch, { learningRate, ...(signal && { signal }) })
-      .catch(async (error: unknown) => {
-        if (signal?.aborted) await checkpoint();
-        throw explainNonFinite(error, state.step, directory);
-      });
+    const batch = await lookAhead.take();
+    const stepping = tuner.trainStep(batch, { learningRate, ...(signal && { signal }) });
+    if (state.step + 1 < total) lookAhead.prepare();
+    const { figures } = await stepping.catch(async (error: unknown) => {
+      if (signal?.aborted) await checkpoint();
+      throw explainNonFinite(error, state.step, directory);
+    });
     state.step += 1;
     running.add(figures);
     onEvent?.({

@@ -5,7 +5,7 @@ import type { EpisodeBatch, Measurement } from "../native/addon.js";
 import { CheckpointFolder, type Restorable } from "./checkpoint.js";
 import { EarlyStopping, earlyStoppingStateSchema } from "./early_stopping.js";
 import type { Figures, OnEvent } from "./events.js";
-import { type Drawn, LookAhead } from "./look_ahead.js";
+import { LookAhead } from "./look_ahead.js";
 import { explainNonFinite } from "./non_finite.js";
 import { Pace, RunningFigures } from "./progress.js";
 import { learningRateAt } from "./schedule.js";
@@ -27,8 +27,11 @@ export interface TrainableEditor extends Restorable {
 
 /** Training steps in a seeded order that can be left and taken up again. */
 export interface EpisodeSource {
-  /** The episodes of one step and the source's state after them, plain JSON. */
-  next(): Promise<Drawn<EpisodeBatch, z.core.util.JSONType>>;
+  /**
+   * The episodes of one step and the source's state right after the draw, plain JSON. A checkpoint holds the state of
+   * the last *used* batch: one that was drawn ahead and never used is drawn again after a resume.
+   */
+  next(): Promise<{ readonly batch: EpisodeBatch; readonly stateAfter: z.core.util.JSONType }>;
   restore(state: z.core.util.JSONType): void;
 }
 

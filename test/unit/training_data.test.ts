@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { assetPath } from "../../src/config/paths.js";
 import { trainingSchema } from "../../src/config/training.js";
 import type { Dataset, EditRecord } from "../../src/data/types.js";
+import type { PairRows } from "../../src/native/addon.js";
 import { EditCodec } from "../../src/tokenizers/edit_codec.js";
 import { unpackRows } from "../../src/tokenizers/token_rows.js";
 import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
@@ -59,14 +60,15 @@ describe("facts", () => {
     const facts = await tokeniseFacts(factsOf([dataset(records)], null, 0), codec);
     const options = { batchSize: 8, bucketBatches: 5, seed: 3 };
     const batches = new FactBatches(facts, options);
-    const firstPass = [0, 1, 2, 3, 4].map((i) => batches.at(i));
+    const firstPass: PairRows[] = [];
+    for (const i of [0, 1, 2, 3, 4]) firstPass.push(await batches.at(i));
     const answers = firstPass.flatMap(({ target }) =>
       unpackRows(target).map((row) => codec.answer(row).trim()),
     );
     expect(answers.toSorted()).toEqual(records.map(({ y_loc }) => y_loc[0]).toSorted());
-    expect(new FactBatches(facts, options).at(3)).toEqual(firstPass[3]);
-    expect(batches.at(8)).not.toEqual(firstPass[3]);
-    expect(new FactBatches(facts, options).at(8)).toEqual(batches.at(8));
+    expect(await new FactBatches(facts, options).at(3)).toEqual(firstPass[3]);
+    expect(await batches.at(8)).not.toEqual(firstPass[3]);
+    expect(await new FactBatches(facts, options).at(8)).toEqual(await batches.at(8));
   });
 });
 
