@@ -6,6 +6,8 @@ import { describeSources, toJsonLines, writeAsset } from "./write_assets.mjs";
 
 const TRAIN = "zsre/zsre_mend_train-1k.json";
 const EVAL = "zsre/zsre_mend_eval_portability_gpt4.json";
+/** Of the 1,000-record train subset 5 % would be 49 records: too few to validate with 64 edits at once. */
+const VALIDATION_SHARE = 0.15;
 const KNOWEDIT = "zsre/ZsRE-test-all.json";
 
 /** One record a question: the first file's stands, later ones add what it lacks. */
@@ -33,7 +35,7 @@ export async function buildZsre(sources, out) {
   const { merged: test, duplicates } = mergeByQuestion([...evaluation.records, ...knowEdit.records]);
   const grouped = withGroups([...train.records, ...test]);
   const trainRecords = grouped.slice(0, train.records.length);
-  const records = assignOfficialSplits(trainRecords, grouped.slice(train.records.length));
+  const records = assignOfficialSplits(trainRecords, grouped.slice(train.records.length), VALIDATION_SHARE);
   writeAsset(out, "zsre/records.jsonl.gz", toJsonLines(records));
   const count = (split) => records.filter((record) => record.split === split).length;
   const manifest = {

@@ -79,7 +79,7 @@ export interface OutScopeOptions {
 }
 
 /**
- * K out-of-scope pairs: hard ones without replacement, random ones with (datasets.md §2), never of an edit's group.
+ * K out-of-scope pairs: hard ones without replacement, random ones with (docs/data.md), never of an edit's group.
  * @throws SeprogError DATA_INVALID if every record of the pool shares a group with an edit
  */
 export function drawOutScope(

@@ -24,7 +24,7 @@ export const DEFAULT_EVALUATION: EvaluationOptions = {
   outScope: { hardShare: 0.5, phrasing: "any" },
 };
 
-/** min(⌊N/K⌋, ⌈maxEdits/K⌉) episodes, at least `minEpisodes` (datasets.md §8). */
+/** min(⌊N/K⌋, ⌈maxEdits/K⌉) episodes, at least `minEpisodes` (docs/data.md). */
 export function episodeCount(
   recordCount: number,
   K: number,

@@ -15,7 +15,7 @@ import { STANDARD_K, TrainingSampler } from "../../src/data/training_sampler.js"
 import { COPY, type Episode } from "../../src/data/types.js";
 import { makeRecord, makeRecords } from "../support/records.js";
 
-/** What datasets.md §2 asks of every episode; an empty list if it is met. */
+/** What docs/data.md asks of every episode; an empty list if it is met. */
 function faults({ edits, inScope, outScope }: Episode, K: number): string[] {
   const groups = new Set(edits.map(({ record }) => record.group));
   const ownTexts = new Set(

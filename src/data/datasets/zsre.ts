@@ -4,8 +4,8 @@ import { splitByGroup, toDataset } from "../splits.js";
 import type { Dataset, EditRecord } from "../types.js";
 import { readZsreFile, withGroups, type ZsreFormat, type ZsreReadOptions } from "./zsre_files.js";
 
-/** Share of the official train file kept for early stopping. */
-const VALIDATION_SHARE = 0.05;
+/** Share of the official train file kept for early stopping (docs/data.md). */
+const OFFICIAL_VALIDATION_SHARE = 0.05;
 
 /** Embedded subset of zsRE (Levy et al. 2017) in the edit form of De Cao et al. and MEND, and KnowEdit's test split. */
 export async function loadZsre(options: { readonly root?: string } = {}): Promise<Dataset> {
@@ -23,16 +23,20 @@ export interface ZsreFiles extends ZsreReadOptions {
   readonly format: ZsreFormat;
 }
 
-/** Names the split of every record; train records that share a group with a test record are left out. */
+/**
+ * Names the split of every record; train records that share a group with a test record are left out.
+ * @param validation share of the train records kept for early stopping
+ */
 export function assignOfficialSplits(
   train: readonly EditRecord[],
   test: readonly EditRecord[],
+  validation: number = OFFICIAL_VALIDATION_SHARE,
 ): EditRecord[] {
   const testGroups = new Set(test.map(({ group }) => group));
   const apart = train.filter(({ group }) => !testGroups.has(group));
   const carved = splitByGroup(
     apart.map(({ group }) => group),
-    { test: 0, validation: VALIDATION_SHARE },
+    { test: 0, validation },
   );
   return [
     ...apart.map((record) => ({ ...record, split: carved.get(record.group) ?? "train" }) as const),
