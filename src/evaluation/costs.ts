@@ -2,6 +2,7 @@ import type { Episode } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import type { EpisodeBatch, Measurement, StepResult } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
+import { oneInScopePerEdit } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
 import { type EditedScorer, editRequests, type Subject } from "./scorers.js";
 
@@ -40,7 +41,7 @@ export async function measureInference<Edited extends EditedScorer>(
   { maxNewTokens, ...options }: CostOptions & { readonly maxNewTokens: number },
 ): Promise<InferenceSamples> {
   const requests = editRequests(episode, codec);
-  const source = codec.sources(inScopeInputs(episode));
+  const source = codec.sources(oneInScopePerEdit(episode).map(({ x }) => x));
   const call = { measure: true, ...(options.signal && { signal: options.signal }) };
   const samples = await repeat(options, async () => {
     const { model, measurement } = await subject.apply(requests, call);
@@ -62,16 +63,6 @@ export async function measureInference<Edited extends EditedScorer>(
     editWallMs: samples.map(({ editWallMs }) => editWallMs),
     peakBytes: samples.map(({ peakBytes }) => peakBytes),
   };
-}
-
-/** One input per edit: its first clean rephrase, or its own input where it has none. */
-function inScopeInputs({ edits, inScope }: Episode): string[] {
-  return edits.map(({ x_e }, edit) => {
-    const rephrase = inScope.find(
-      ({ editIndex, kind }) => editIndex === edit && kind !== "self" && kind !== "noisy",
-    );
-    return rephrase?.x ?? x_e;
-  });
 }
 
 /** An editor made for the measurement alone: its steps must not change the one that is evaluated. */

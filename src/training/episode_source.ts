@@ -109,6 +109,19 @@ export async function validationEpisodes(
   return batches;
 }
 
+/**
+ * One in-scope pair an edit, in the edits' order. Training episodes have just that; of an evaluation episode's it is
+ * the first clean rephrase, or the edit's own input where there is none.
+ */
+export function oneInScopePerEdit({ edits, inScope }: Episode): { readonly x: string; readonly y: string }[] {
+  const preference = ["rephrase", "entailed", "self", "noisy"];
+  return edits.map(({ x_e, y_e }, edit) => {
+    const own = inScope.filter(({ editIndex }) => editIndex === edit);
+    own.sort((a, b) => preference.indexOf(a.kind) - preference.indexOf(b.kind));
+    return own[0] ?? { x: x_e, y: y_e };
+  });
+}
+
 /** Tokenises in slices that let the event loop come round. */
 export async function toBatch({ episodes }: TrainingStep, codec: EditCodec): Promise<EpisodeBatch> {
   const breather = new Breather();
@@ -125,7 +138,7 @@ export async function toBatch({ episodes }: TrainingStep, codec: EditCodec): Pro
   const all = <T>(pick: (episode: Episode) => readonly T[]): T[] => episodes.flatMap(pick);
 
   const edits = all((episode) => episode.edits);
-  const inScope = all((episode) => episode.inScope);
+  const inScope = all(oneInScopePerEdit);
   const outScope = all((episode) => episode.outScope);
   const editTexts: Int32Array[] = [];
   for (const edit of edits) {

@@ -1,12 +1,13 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { assetPath } from "../../src/config/paths.js";
 import { trainingSchema } from "../../src/config/training.js";
+import { evaluationEpisodes } from "../../src/data/evaluation_episodes.js";
 import type { Dataset, EditRecord } from "../../src/data/types.js";
 import type { PairRows } from "../../src/native/addon.js";
 import { EditCodec } from "../../src/tokenizers/edit_codec.js";
 import { unpackRows } from "../../src/tokenizers/token_rows.js";
 import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
-import { TrainingEpisodes, validationEpisodes } from "../../src/training/episode_source.js";
+import { TrainingEpisodes, toBatch, validationEpisodes } from "../../src/training/episode_source.js";
 import { FactBatches } from "../../src/training/fact_batches.js";
 import { factsOf, tokeniseFacts } from "../../src/training/facts.js";
 
@@ -89,6 +90,15 @@ describe("training episodes", () => {
     const { batch } = await new TrainingEpisodes([records], codec, training, 0).next();
     for (const rows of [batch.edits.source, batch.editText, batch.inScope.target, batch.outScope.source])
       expect(rows.lengths).toHaveLength(8);
+  });
+
+  it("take one in-scope pair an edit from an evaluation episode, a rephrase if there is one", async () => {
+    const [episode] = evaluationEpisodes(records, 4, { outScope: { hardShare: 0, phrasing: "any" } });
+    if (episode === undefined) throw new Error("expected an episode");
+    expect(episode.inScope.length).toBeGreaterThan(4);
+    const { inScope } = await toBatch({ K: 4, episodes: [episode] }, codec);
+    const asked = unpackRows(inScope.source).map((row) => codec.answer(row).trim());
+    expect(asked).toEqual(episode.edits.map(({ record: { in_scope } }) => in_scope[0]?.x));
   });
 
   it("refuse the state of other data", () => {
