@@ -1,0 +1,62 @@
+import { readTrained } from "../bench/trained_editors.js";
+import type { ModelInfo } from "../native/addon.js";
+import type { Engine as NativeEngine, Model as NativeModel } from "../native/engine.js";
+import { EditCodec } from "../tokenizers/edit_codec.js";
+import { Tokenizer } from "../tokenizers/tokenizer.js";
+import { type Answer, type AskOptions, answerAll } from "./answers.js";
+import { Editor } from "./editor.js";
+
+/** An unedited model with its tokenizer. Immutable: edits never change it. */
+export class BaseModel implements AsyncDisposable {
+  readonly #engine: NativeEngine;
+  readonly #native: NativeModel;
+  readonly #tokenizer: Tokenizer;
+  readonly #codec: EditCodec;
+
+  constructor(engine: NativeEngine, native: NativeModel, tokenizer: Tokenizer) {
+    this.#engine = engine;
+    this.#native = native;
+    this.#tokenizer = tokenizer;
+    this.#codec = new EditCodec(tokenizer);
+  }
+
+  get info(): ModelInfo {
+    return this.#native.info;
+  }
+
+  async ask(question: string, options?: AskOptions): Promise<string> {
+    const [answer] = await this.askAll([question], options);
+    return answer?.text ?? "";
+  }
+
+  askAll(questions: readonly string[], options?: AskOptions): Promise<Answer[]> {
+    return answerAll(this.#native, this.#codec, questions, options);
+  }
+
+  /**
+   * @param folder a trained editor, as `seprog-native train` and `bench` write it
+   * @throws SeprogError CHECKPOINT_INVALID if there is none or it was trained on another base model
+   */
+  async loadEditor(folder: string, options: { readonly signal?: AbortSignal } = {}): Promise<Editor> {
+    const { method, seed, text } = await readTrained(folder);
+    const { editEncoder } = method.editor;
+    const editTokenizer =
+      editEncoder.source === "directory" ? await Tokenizer.load(editEncoder.path) : this.#tokenizer;
+    const native = await this.#engine.createEditor({ ...method.editor, seed }, this.#native, options);
+    try {
+      await native.restore(folder, options);
+    } catch (error) {
+      await native.dispose();
+      throw error;
+    }
+    return new Editor(native, this.#native, new EditCodec(this.#tokenizer, text, editTokenizer));
+  }
+
+  dispose(): Promise<void> {
+    return this.#native.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

@@ -1,0 +1,69 @@
+import type { Editor as NativeEditor, Model as NativeModel } from "../native/engine.js";
+import type { EditCodec } from "../tokenizers/edit_codec.js";
+import { type Edit, editLabel, toEditText } from "./edit.js";
+import { EditedModel } from "./edited_model.js";
+import { Memory } from "./memory.js";
+
+interface Call {
+  readonly signal?: AbortSignal;
+}
+
+/** A trained editor of one base model. */
+export class Editor implements AsyncDisposable {
+  readonly #native: NativeEditor;
+  readonly #base: NativeModel;
+  readonly #codec: EditCodec;
+
+  constructor(native: NativeEditor, base: NativeModel, codec: EditCodec) {
+    this.#native = native;
+    this.#base = base;
+    this.#codec = codec;
+  }
+
+  get kind(): string {
+    return this.#native.kind;
+  }
+
+  /** An empty memory of edits. @throws SeprogError UNSUPPORTED for editors without one */
+  async createMemory(options?: Call): Promise<Memory> {
+    return new Memory(await this.#native.createMemory(options), this.#codec);
+  }
+
+  /** @throws SeprogError CHECKPOINT_INVALID if another editor made it or the file is damaged */
+  async loadMemory(file: string, options?: Call): Promise<Memory> {
+    return new Memory(await this.#native.loadMemory(file, options), this.#codec);
+  }
+
+  /**
+   * The base model with the edits of a memory: a live view, so later changes of the memory are seen.
+   * @param gate "scope": the editor decides for each question whether the edits concern it; "always": they do
+   */
+  async withMemory(
+    memory: Memory,
+    options?: Call & { readonly gate?: "scope" | "always" },
+  ): Promise<EditedModel> {
+    return new EditedModel(await this.#native.withMemory(memory.native, options), this.#codec);
+  }
+
+  /** The base model with these edits, once and for all; works for every kind of editor. */
+  async apply(edits: readonly Edit[], options?: Call): Promise<EditedModel> {
+    const requests = {
+      edits: {
+        source: this.#codec.sources(edits.map(({ question }) => question)),
+        target: this.#codec.targets(edits.map(({ answer }) => answer)),
+      },
+      editText: this.#codec.editTexts(edits.map(toEditText)),
+      labels: edits.map(editLabel),
+    };
+    const { model } = await this.#native.edit(requests, this.#base, options);
+    return new EditedModel(model, this.#codec);
+  }
+
+  dispose(): Promise<void> {
+    return this.#native.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

@@ -1,0 +1,52 @@
+import { resolveModel } from "../config/paths.js";
+import type { EngineOptions } from "../native/addon.js";
+import { type Engine as NativeEngine, openEngine as openNativeEngine } from "../native/engine.js";
+import { Tokenizer } from "../tokenizers/tokenizer.js";
+import { BaseModel } from "./base_model.js";
+
+/** One device and its thread. Closing it frees everything that was made on it. */
+export class Engine implements AsyncDisposable {
+  readonly #native: NativeEngine;
+
+  constructor(native: NativeEngine) {
+    this.#native = native;
+  }
+
+  get device(): string {
+    return this.#native.device;
+  }
+
+  get threads(): number {
+    return this.#native.threads;
+  }
+
+  /**
+   * @param model name of a bundled base model, or a Hugging Face folder (config.json, safetensors, tokenizer.json)
+   * @throws SeprogError CONFIG_INVALID if there is none of that name; CHECKPOINT_INVALID, WEIGHT_MISSING,
+   * SHAPE_MISMATCH, NON_FINITE, UNSUPPORTED for what is wrong with the folder
+   */
+  async loadModel(model: string, options: { readonly signal?: AbortSignal } = {}): Promise<BaseModel> {
+    const folder = resolveModel(model);
+    const tokenizer = await Tokenizer.load(folder);
+    const native = await this.#native.loadModel(folder, options);
+    tokenizer.assertFits(native.info.vocabulary);
+    return new BaseModel(this.#native, native, tokenizer);
+  }
+
+  /** Waits for the running call; queued ones are rejected with DISPOSED. */
+  close(): Promise<void> {
+    return this.#native.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Starts an engine.
+ * @throws SeprogError NATIVE_NOT_FOUND if the addon is not built, NATIVE_INCOMPATIBLE if it does not fit this machine
+ */
+export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
+  return new Engine(await openNativeEngine(options));
+}
