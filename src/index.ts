@@ -1,4 +1,3 @@
-export { bundledEditors } from "./bench/trained_editors.js";
 export { bundledModels } from "./config/paths.js";
 export { ERROR_CODES, type ErrorCode, SeprogError } from "./errors.js";
 export {
@@ -20,3 +19,4 @@ export { Editor } from "./library/editor.js";
 export { Engine, openEngine } from "./library/engine.js";
 export { Memory } from "./library/memory.js";
 export type { EngineOptions, MemoryRow, ModelInfo } from "./native/addon.js";
+export { bundledEditors } from "./training/trained_editors.js";

@@ -3,9 +3,10 @@ import { createWriteStream } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
+import { loadJsonl } from "../data/datasets/jsonl.js";
 import { evaluationEpisodes } from "../data/evaluation_episodes.js";
 import { loadDataset } from "../data/registry.js";
-import type { EditRecord } from "../data/types.js";
+import type { Dataset, EditRecord, Split } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import { type CellName, evaluateCell } from "../evaluation/cell.js";
 import type { CellResult, EditRecordLine } from "../evaluation/records.js";
@@ -14,10 +15,10 @@ import { RUN_FILES } from "../report/run_data.js";
 import { predictBase } from "../training/base_predictions.js";
 import { toBatch } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
+import { readTrained, type TrainedEditor } from "../training/trained_editors.js";
 import { datasetLabel } from "./grid.js";
 import type { CellJob } from "./job.js";
 import { openSession } from "./session.js";
-import { readTrained } from "./trained_editors.js";
 
 /** Measures one cell in this process: edits.jsonl as it goes, result.json last and by rename. */
 export async function measureCell(
@@ -38,7 +39,7 @@ export async function measureCell(
   const editor = await engine.createEditor(spec, base);
   await editor.restore(job.editorDirectory);
 
-  const dataset = await loadDataset(task.dataset);
+  const dataset = await loadCellData(task.dataset, trained, evaluation.split);
   const known = await predictBase(base, dataset.splits[evaluation.split], codec, calls);
   const episodes = evaluationEpisodes(known, task.K, {
     maxEdits: evaluation.maxEdits,
@@ -86,6 +87,12 @@ export async function measureCell(
   await lines.complete();
   await writeJsonAtomically(join(job.outDirectory, RUN_FILES.result), result);
   return result;
+}
+
+/** Of a file the editor has not seen every record may be asked; else only those of the split. */
+function loadCellData(dataset: string, { datasets }: TrainedEditor, split: Split): Promise<Dataset> {
+  const unseen = dataset.endsWith(".jsonl") && !datasets.includes(dataset);
+  return unseen ? loadJsonl(dataset, { split }) : loadDataset(dataset);
 }
 
 function noEpisodes(dataset: string, records: readonly EditRecord[]): SeprogError {

@@ -10,12 +10,12 @@ import { writeJsonAtomically } from "../files.js";
 import { RUN_FILES, readRun } from "../report/run_data.js";
 import { writeReports } from "../report/write.js";
 import type { LoopEvent } from "../training/events.js";
+import { findTrained } from "../training/trained_editors.js";
 import { describeEnvironment } from "./environment.js";
 import { type CellTask, type EditorTask, suiteCells } from "./grid.js";
 import { ContentHashes, cellHash, editorHash } from "./identity.js";
 import type { EngineChoice, ModelChoice } from "./job.js";
-import { runJob } from "./job_process.js";
-import { findTrained } from "./trained_editors.js";
+import { type JobOptions, runJob } from "./job_process.js";
 
 export interface SuiteRunOptions {
   /** `runs/<name>`: all that is written goes below it. */
@@ -31,6 +31,8 @@ export interface SuiteRunOptions {
   readonly editorDirectory?: string;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: SuiteEvent) => void;
+  /** Program of the jobs' processes; default: the worker of this package. */
+  readonly worker?: string;
 }
 
 export type SuiteEvent =
@@ -70,7 +72,7 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
   const model = await chooseModel(suite.model);
   const plan = await planCells(suite, model, options);
   // Asked before anything is written: without a working addon nothing is left behind.
-  const facts = await runJob({ kind: "probe", engine: options.engine }, signal && { signal });
+  const facts = await runJob({ kind: "probe", engine: options.engine }, jobOptions(options));
   if (options.fresh) await rm(join(folder, RUN_FILES.cells), { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
 
@@ -110,6 +112,10 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
   const [first] = failures;
   if (finished.size === 0 && first) throw first.error;
   return { ...(await conclude(suite, plan, finished, folder)), failures };
+}
+
+function jobOptions({ signal, worker }: SuiteRunOptions): JobOptions {
+  return { ...(signal && { signal }), ...(worker !== undefined && { worker }) };
 }
 
 async function chooseModel(name: string): Promise<ModelChoice> {
@@ -165,7 +171,7 @@ async function provideEditor(
   suite: SuiteConfig,
   options: SuiteRunOptions,
 ): Promise<string> {
-  const { folder, engine, signal, onEvent, editorDirectory } = options;
+  const { folder, engine, onEvent, editorDirectory } = options;
   const root = join(folder, "editors");
   const found = editorDirectory ?? (options.retrain ? undefined : await findTrained(hash, [root]));
   if (found !== undefined) {
@@ -176,7 +182,7 @@ async function provideEditor(
   const workDirectory = join(folder, "training", hash);
   await runJob(
     { kind: "train", engine, task, text: suite.text, model, configHash: hash, outDirectory, workDirectory },
-    { ...(signal && { signal }), onEvent: (event) => onEvent?.({ type: "job", label, event }) },
+    { ...jobOptions(options), onEvent: (event) => onEvent?.({ type: "job", label, event }) },
   );
   await rm(workDirectory, { recursive: true, force: true });
   onEvent?.({ type: "editor", label, reused: false, folder: outDirectory });
@@ -188,8 +194,9 @@ async function measure(
   editorDirectory: string,
   model: ModelChoice,
   suite: SuiteConfig,
-  { engine, signal, onEvent }: SuiteRunOptions,
+  options: SuiteRunOptions,
 ): Promise<CellResult> {
+  const { engine, onEvent } = options;
   const label = `${task.editor.methodName} ${task.dataset} K=${task.K}`;
   await runJob(
     {
@@ -203,7 +210,7 @@ async function measure(
       configHash: hash,
       outDirectory: folder,
     },
-    { ...(signal && { signal }), onEvent: (event) => onEvent?.({ type: "job", label, event }) },
+    { ...jobOptions(options), onEvent: (event) => onEvent?.({ type: "job", label, event }) },
   );
   return cellResultSchema.parse(JSON.parse(await readFile(join(folder, RUN_FILES.result), "utf8")));
 }

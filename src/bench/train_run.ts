@@ -8,11 +8,11 @@ import { SeprogError } from "../errors.js";
 import { writeFolderAtomically, writeJsonAtomically } from "../files.js";
 import type { OnEvent } from "../training/events.js";
 import { trainEditor } from "../training/train_editor.js";
+import { TRAINED_FILE, type TrainedEditor } from "../training/trained_editors.js";
 import { type CellTask, suiteCells } from "./grid.js";
 import { ContentHashes, editorHash } from "./identity.js";
 import type { EngineChoice, TrainJob } from "./job.js";
 import { openSession } from "./session.js";
-import { TRAINED_FILE, type TrainedEditor } from "./trained_editors.js";
 
 export interface TrainRunOptions {
   /** Default: the suite's first method. */

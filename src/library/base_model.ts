@@ -1,8 +1,8 @@
-import { readTrained } from "../bench/trained_editors.js";
 import type { ModelInfo } from "../native/addon.js";
 import type { Engine as NativeEngine, Model as NativeModel } from "../native/engine.js";
 import { EditCodec } from "../tokenizers/edit_codec.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
+import { readTrained } from "../training/trained_editors.js";
 import { type Answer, type AskOptions, answerAll } from "./answers.js";
 import { Editor } from "./editor.js";
 

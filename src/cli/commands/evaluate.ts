@@ -28,7 +28,7 @@ export const evaluate = defineCommand({
     const { basename, resolve } = await import("node:path");
     const { suiteFromArgs } = await import("../suite_args.js");
     const { benchSuite } = await import("../suite_run.js");
-    const { readTrained } = await import("../../bench/trained_editors.js");
+    const { readTrained } = await import("../../training/trained_editors.js");
     const folder = resolve(args.editor);
     const { methodName, method, model, seed, text } = await readTrained(folder);
     const set = (path: readonly string[], value: unknown) => ({
