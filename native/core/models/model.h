@@ -35,8 +35,17 @@ struct Targets {
   at::Tensor flatRows_N;
   at::Tensor labels_N;
   at::Tensor rowOf_N;  // which of the B rows a target token belongs to
+  /// Keeps the number of columns, so that a selected row is computed to the same bits as within the whole batch.
+  Targets select(const at::Tensor& rows_R) const;
 };
 Targets makeTargets(const TokenRows& target, int64_t padId, int64_t vocabulary, const at::Device& device);
+
+/// The output layer: logits = scale · h weightᵀ (+ bias).
+struct Head {
+  at::Tensor weight_VD;
+  double scale = 1;
+  at::Tensor bias_V;  // undefined: none
+};
 
 /// The caller owns decoding state; a step consumes one id per row and gives logits of the next token.
 class DecodeState {
@@ -73,10 +82,15 @@ class Architecture {
   virtual std::vector<std::string> editableWeights() const = 0;
 
   virtual Encoded encode(const Weights& weights, const TokenBatch& source, Taps* taps = nullptr) const = 0;
-  /// Teacher-forced logits at the target positions only, [N, V] in the order of `targets.flatRows_N`.
-  /// `prompt_BPD` undefined: no prompt. The head never runs on other rows.
-  virtual at::Tensor targetLogits(const Weights& weights, const Encoded& encoded, const Targets& targets,
+  /// Teacher-forced decoder states in front of the head, at the target positions only: [N, D] in the order of
+  /// `targets.flatRows_N`. `prompt_BPD` undefined: no prompt. Feed them to tokenNll() (train/losses.h), which never
+  /// holds all logits at once.
+  virtual at::Tensor targetStates(const Weights& weights, const Encoded& encoded, const Targets& targets,
                                   const at::Tensor& prompt_BPD, Taps* taps = nullptr) const = 0;
+  virtual Head head(const Weights& weights) const = 0;
+  /// The head on targetStates(): [N, V].
+  at::Tensor targetLogits(const Weights& weights, const Encoded& encoded, const Targets& targets,
+                          const at::Tensor& prompt_BPD, Taps* taps = nullptr) const;
   /// Prompt rows are processed here, once; they do not count towards new tokens.
   virtual std::unique_ptr<DecodeState> startDecode(const Weights& weights, const Encoded& encoded,
                                                    const at::Tensor& prompt_BPD) const = 0;

@@ -1,0 +1,27 @@
+// Linear layers without bias on packed rows. N rows, I inputs, O outputs.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string_view>
+
+#include "../models/model.h"
+#include "../tensor/weights.h"
+
+namespace seprog {
+
+/// x_NI weightᵀ: [N, O]. Where no graph is recorded, a row's result does not depend on how many rows stand beside it:
+/// matrix products take other code paths for a few rows, so the rows are filled up to a multiple of kRowGranule. This
+/// is what makes a row answered in a sub-batch equal, to the bit, to the same row in the whole batch.
+at::Tensor projectRows(const at::Tensor& x_NI, const at::Tensor& weight_OI);
+
+/// projectRows() by a named weight; records input and output where the taps want this weight.
+at::Tensor linear(const Scope& scope, std::string_view name, const at::Tensor& x_NI);
+
+/// Logits [N, V].
+at::Tensor applyHead(const Head& head, const at::Tensor& h_ND);
+
+/// Row counts below this many times the thread count reach other kernels of the matrix library.
+constexpr int64_t kRowGranule = 16;
+
+}  // namespace seprog

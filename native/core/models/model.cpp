@@ -1,0 +1,73 @@
+#include "model.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/div.h>
+#include <ATen/ops/empty.h>
+#include <ATen/TensorIndexing.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+
+#include "../error.h"
+#include "../layers/linear.h"
+
+namespace seprog {
+
+Encoded Encoded::select(const at::Tensor& rows_R) const {
+  return Encoded{source.select(rows_R), h_BSD.index_select(0, rows_R)};
+}
+
+at::Tensor pool(const at::Tensor& h_BSD, const TokenBatch& tokens, Pooling pooling) {
+  if (pooling == Pooling::First) return h_BSD.select(1, 0);
+  std::vector<int64_t> counts(tokens.lengths);
+  for (int64_t& count : counts) count = std::max<int64_t>(count, 1);
+  const at::Tensor length_B = at::tensor(counts, at::kLong).to(h_BSD.device());
+  if (pooling == Pooling::Last) {
+    const at::Tensor row_B = at::arange(h_BSD.size(0), length_B.options());
+    return h_BSD.index({row_B, length_B - 1});
+  }
+  if (tokens.fullyReal) return h_BSD.mean(1);
+  const at::Tensor mask_BS1 = tokens.mask_BS.unsqueeze(2).to(h_BSD.scalar_type());
+  return (h_BSD * mask_BS1).sum(1) / length_B.unsqueeze(1).to(h_BSD.scalar_type());
+}
+
+namespace {
+
+Targets withIndices(TokenBatch tokens) {
+  std::vector<int64_t> flatRows;
+  std::vector<int64_t> rowOf;
+  const int64_t columns = tokens.columns();
+  for (int64_t b = 0; b < tokens.rows(); ++b) {
+    for (int64_t t = 0; t < tokens.lengths[b]; ++t) {
+      flatRows.push_back(b * columns + t);
+      rowOf.push_back(b);
+    }
+  }
+  const at::Device device = tokens.ids_BS.device();
+  Targets targets;
+  targets.flatRows_N = at::tensor(flatRows, at::kLong).to(device);
+  targets.rowOf_N = at::tensor(rowOf, at::kLong).to(device);
+  targets.labels_N = tokens.ids_BS.reshape({-1}).index_select(0, targets.flatRows_N);
+  targets.tokens = std::move(tokens);
+  return targets;
+}
+
+}  // namespace
+
+Targets makeTargets(const TokenRows& target, int64_t padId, int64_t vocabulary, const at::Device& device) {
+  return withIndices(pad(target, padId, vocabulary, device));
+}
+
+Targets Targets::select(const at::Tensor& rows_R) const { return withIndices(tokens.select(rows_R)); }
+
+at::Tensor Architecture::targetLogits(const Weights& weights, const Encoded& encoded, const Targets& targets,
+                                      const at::Tensor& prompt_BPD, Taps* taps) const {
+  return applyHead(head(weights), targetStates(weights, encoded, targets, prompt_BPD, taps));
+}
+
+}  // namespace seprog
