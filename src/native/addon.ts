@@ -108,7 +108,11 @@ export interface StepResult extends Measured {
 export interface NativeScorer {
   score(batch: PairRows, options?: CallOptions): Promise<TokenScores>;
   /** KL(p_this ‖ p_other) per target token, [N]: call it on the reference model. */
-  compare(other: NativeScorer, batch: PairRows, options?: CallOptions): Promise<{ readonly kl: Float32Array } & Measured>;
+  compare(
+    other: NativeScorer,
+    batch: PairRows,
+    options?: CallOptions,
+  ): Promise<{ readonly kl: Float32Array } & Measured>;
   generate(source: TokenRows, options?: GenerateOptions): Promise<Generation>;
   dispose(): Promise<void>;
   readonly disposed: boolean;
@@ -126,7 +130,10 @@ export interface ModelInfo {
 
 export interface NativeModel extends NativeScorer {
   readonly info: ModelInfo;
-  save(directory: string, options?: CallOptions & { readonly dtype?: "fp32" | "fp16" | "bf16" }): Promise<void>;
+  save(
+    directory: string,
+    options?: CallOptions & { readonly dtype?: "fp32" | "fp16" | "bf16" },
+  ): Promise<void>;
 }
 
 export type NativeEditedModel = NativeScorer;
@@ -138,7 +145,10 @@ export interface SaveOptions extends CallOptions {
 
 export interface NativeEditor {
   readonly kind: string;
-  trainStep(batch: EpisodeBatch, options: CallOptions & { readonly learningRate: number }): Promise<StepResult>;
+  trainStep(
+    batch: EpisodeBatch,
+    options: CallOptions & { readonly learningRate: number },
+  ): Promise<StepResult>;
   validate(batch: EpisodeBatch, options?: CallOptions): Promise<StepResult>;
   save(directory: string, options?: SaveOptions): Promise<void>;
   restore(directory: string, options?: SaveOptions): Promise<void>;

@@ -1,0 +1,87 @@
+#include <algorithm>
+
+#include "convert.h"
+
+namespace seprog::binding {
+namespace {
+
+Napi::Value fromNanoseconds(Napi::Env env, int64_t nanoseconds) {
+  return nanoseconds < 0 ? env.Null() : Napi::Number::New(env, static_cast<double>(nanoseconds));
+}
+
+Napi::Object fromPhase(Napi::Env env, const PhaseRecord& phase) {
+  auto object = Napi::Object::New(env);
+  object.Set("name", phase.name);
+  object.Set("wallNs", static_cast<double>(phase.wallNs));
+  object.Set("deviceNs", fromNanoseconds(env, phase.deviceNs));
+  object.Set("baselineBytes", static_cast<double>(phase.baselineBytes));
+  object.Set("peakBytes", static_cast<double>(phase.peakBytes));
+  object.Set("peakReservedBytes", static_cast<double>(phase.peakReservedBytes));
+  return object;
+}
+
+/// Nothing for a scorer without a scope classifier.
+void setScope(Napi::Object object, const ScopeDecision& scope) {
+  if (scope.logit.empty()) return;
+  auto decision = Napi::Object::New(object.Env());
+  decision.Set("logit", fromFloats(object.Env(), scope.logit));
+  decision.Set("selected", fromInts(object.Env(), scope.selected));
+  object.Set("scope", decision);
+}
+
+}  // namespace
+
+Napi::Value fromFloats(Napi::Env env, const std::vector<float>& values) {
+  auto array = Napi::Float32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+Napi::Value fromInts(Napi::Env env, const std::vector<int32_t>& values) {
+  auto array = Napi::Int32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+Napi::Object fromTokenRows(Napi::Env env, const TokenRows& rows) {
+  auto object = Napi::Object::New(env);
+  object.Set("ids", fromInts(env, rows.ids));
+  object.Set("lengths", fromInts(env, rows.lengths));
+  return object;
+}
+
+Napi::Object fromTokenScores(Napi::Env env, const TokenScores& scores) {
+  auto object = Napi::Object::New(env);
+  object.Set("logProb", fromFloats(env, scores.logProb));
+  object.Set("argmax", fromInts(env, scores.argmax));
+  object.Set("rowLoss", fromFloats(env, scores.rowLoss));
+  setScope(object, scores.scope);
+  return object;
+}
+
+Napi::Object fromGeneration(Napi::Env env, const Generation& generation) {
+  auto object = Napi::Object::New(env);
+  object.Set("tokens", fromTokenRows(env, generation.tokens));
+  setScope(object, generation.scope);
+  return object;
+}
+
+Napi::Object fromFigures(Napi::Env env, const Figures& figures) {
+  auto named = Napi::Object::New(env);
+  for (const auto& [name, value] : figures) named.Set(name, value);
+  auto object = Napi::Object::New(env);
+  object.Set("figures", named);
+  return object;
+}
+
+Napi::Object fromMeasurement(Napi::Env env, const Measurement& measurement) {
+  auto phases = Napi::Array::New(env, measurement.phases.size());
+  for (uint32_t i = 0; i < measurement.phases.size(); ++i) phases.Set(i, fromPhase(env, measurement.phases[i]));
+  auto object = Napi::Object::New(env);
+  object.Set("total", fromPhase(env, measurement.total));
+  object.Set("queuedNs", static_cast<double>(measurement.queuedNs));
+  object.Set("phases", phases);
+  return object;
+}
+
+}  // namespace seprog::binding

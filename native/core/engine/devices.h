@@ -1,0 +1,25 @@
+// What an engine may run on.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace seprog {
+
+struct DeviceInfo {
+  std::string name;               // "cpu", "cuda:0": what an engine is opened with
+  std::string description;        // the maker's name
+  std::string computeCapability;  // "8.0"; empty on the CPU
+  int64_t totalBytes = 0;
+};
+
+/// The CPU first, then the GPUs that both the driver and the loaded libtorch can use.
+std::vector<DeviceInfo> listDevices();
+
+/// Throws CONFIG_INVALID for a name that is no device, UNSUPPORTED for one that this machine or libtorch lacks.
+c10::Device parseDevice(const std::string& name);
+
+}  // namespace seprog
