@@ -1,6 +1,9 @@
+import { ask } from "./commands/ask.js";
 import { bench } from "./commands/bench.js";
 import { build } from "./commands/build.js";
 import { data } from "./commands/data.js";
+import { doctor } from "./commands/doctor.js";
+import { edit } from "./commands/edit.js";
 import { evaluate } from "./commands/evaluate.js";
 import { pretrain } from "./commands/pretrain.js";
 import { report } from "./commands/report.js";
@@ -17,8 +20,11 @@ process.exitCode = await runProgram(process.argv.slice(2), [
   bench,
   train,
   evaluate,
+  edit,
+  ask,
   pretrain,
   data,
   report,
+  doctor,
   build,
 ]);

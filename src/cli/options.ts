@@ -42,3 +42,21 @@ export const suiteOption = {
   default: "mini",
   describe: "A bundled suite's name or a YAML file",
 } as const satisfies Options;
+
+export const editorOption = {
+  type: "string",
+  requiresArg: true,
+  describe: "Folder of a trained editor (default: the bundled one)",
+} as const satisfies Options;
+
+export const memoryOption = {
+  type: "string",
+  requiresArg: true,
+  describe: "File of edits (safetensors)",
+} as const satisfies Options;
+
+export const modelOption = {
+  type: "string",
+  requiresArg: true,
+  describe: "The base model, where it is not where the editor was trained with it",
+} as const satisfies Options;

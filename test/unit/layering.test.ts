@@ -87,7 +87,17 @@ describe("TypeScript", () => {
     library: [...base, ...knowledge, "config", "native", "training", "evaluation"],
     report: [...base, ...knowledge, "config", "training", "evaluation"],
     bench: [...base, ...knowledge, "config", "native", "training", "evaluation", "report"],
-    cli: [...base, ...knowledge, "config", "training", "evaluation", "library", "report", "bench"],
+    cli: [
+      ...base,
+      ...knowledge,
+      "config",
+      "training",
+      "evaluation",
+      "library",
+      "report",
+      "bench",
+      "cli/commands/doctor",
+    ],
     "cli/commands/doctor": [...base, "config", "cli", "native"],
     index: [
       ...base,

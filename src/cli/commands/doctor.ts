@@ -1,0 +1,134 @@
+import { readFileSync } from "node:fs";
+import os from "node:os";
+import { join } from "node:path";
+import { bundledModels, packageRoot } from "../../config/paths.js";
+import { SeprogError } from "../../errors.js";
+import { defineCommand } from "../command.js";
+import { EXIT_FAILED } from "../program.js";
+
+/** What was looked at, in the order it is shown, and what is wrong with it. */
+interface Finding {
+  readonly what: string;
+  readonly found: string;
+  /** Why this is wrong and what to do; null when it is as it should be. */
+  readonly problem: string | null;
+}
+
+export const doctor = defineCommand({
+  command: "doctor",
+  describe: "Check the installation: versions, libtorch, devices, and whether the engine computes right",
+  examples: [
+    ["doctor", "what is there, what is missing, and the command that repairs it"],
+    ["doctor --json", "the same for a program"],
+  ],
+  options: { json: { type: "boolean", default: false, describe: "Print JSON" } },
+  run: async ({ json }) => {
+    const findings = [...describeMachine(), ...(await describeEngine())];
+    process.stdout.write(json ? `${JSON.stringify(findings, null, 2)}\n` : findingsText(findings));
+    return findings.some(({ problem }) => problem !== null) ? EXIT_FAILED : 0;
+  },
+});
+
+function findingsText(findings: readonly Finding[]): string {
+  const lines = findings.map(
+    ({ what, found, problem }) => `${problem === null ? "✓" : "✗"} ${what.padEnd(14)}${found}`,
+  );
+  const problems = findings.flatMap(({ problem }) => problem ?? []);
+  const verdict = problems.length === 0 ? ["", "All is well."] : ["", ...problems];
+  return `${[...lines, ...verdict].join("\n")}\n`;
+}
+
+const fine = (what: string, found: string): Finding => ({ what, found, problem: null });
+
+function describeMachine(): Finding[] {
+  const manifest: { version: string } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8"));
+  const cpus = os.cpus();
+  const models = bundledModels();
+  return [
+    fine("seprog-native", `${manifest.version} in ${packageRoot}`),
+    fine(
+      "Node.js",
+      `${process.version} (Node-API ${process.versions.napi}), ${os.type()} ${os.release()} ${os.arch()}`,
+    ),
+    fine(
+      "processor",
+      `${cpus[0]?.model.trim() ?? "unknown"}, ${os.availableParallelism()} of ${cpus.length} cores usable, ${(os.totalmem() / 1024 ** 3).toFixed(1)} GiB memory`,
+    ),
+    fine("base models", models.length === 0 ? "none bundled" : models.join(", ")),
+  ];
+}
+
+const FOUND_BY = {
+  SEPROG_LIBTORCH: "named by SEPROG_LIBTORCH",
+  LIBTORCH: "named by LIBTORCH",
+  vendor: "the package's own vendor folder",
+  cache: "fetched into your cache by the install",
+  python: "the torch that your python3 imports",
+} as const;
+
+async function describeEngine(): Promise<Finding[]> {
+  const { loadAddon, loadReport } = await import("../../native/load.js");
+  try {
+    const { libtorch, cudaProblem } = loadReport();
+    const addon = loadAddon();
+    const build = addon.buildInfo();
+    return [
+      fine("libtorch", `${build.libtorchLoaded} in ${libtorch.root} (${FOUND_BY[libtorch.source]})`),
+      fine("addon", `built against libtorch ${build.libtorchCompiled} by ${build.compiler}`),
+      fine("BLAS", `${build.blas}; processor features used: ${build.cpuCapability}`),
+      fine("CUDA", cudaProblem === null ? "loaded" : `not used: ${cudaProblem}`),
+      ...addon.listDevices().map((device) => describeDevice(device, build.libtorchLoaded)),
+      await describeThreads(),
+      describeSelfTest(addon.selfTest()),
+    ];
+  } catch (error) {
+    if (!(error instanceof SeprogError)) throw error;
+    return [{ what: "engine", found: error.code, problem: `${error.message.replace(/\.?$/, ".")}` }];
+  }
+}
+
+interface Device {
+  readonly name: string;
+  readonly description: string;
+  readonly computeCapability: string | null;
+  readonly totalBytes: number;
+}
+
+/** Lowest compute capability that the default CUDA build of a libtorch holds kernels for. */
+function lowestCapability(libtorch: string): string {
+  const [major = 0, minor = 0] = libtorch.split(".").map(Number);
+  return major === 2 && minor <= 10 ? "7.0" : "7.5";
+}
+
+function describeDevice(
+  { name, description, computeCapability, totalBytes }: Device,
+  libtorch: string,
+): Finding {
+  const memory = `${(totalBytes / 1024 ** 3).toFixed(1)} GiB`;
+  if (computeCapability === null) return fine(name, `${description}, ${memory}`);
+  const lowest = lowestCapability(libtorch);
+  const found = `${description}, ${memory}, compute capability ${computeCapability}`;
+  if (Number(computeCapability) >= Number(lowest))
+    return fine(name, `${found} (libtorch ${libtorch} covers ${lowest} and up)`);
+  return {
+    what: name,
+    found,
+    problem: `libtorch ${libtorch}, as it is published, has no kernels for ${name}: it covers compute capability ${lowest} and up. Name an older libtorch with SEPROG_LIBTORCH=FOLDER and run npx seprog-native build, or compute on the CPU.`,
+  };
+}
+
+async function describeThreads(): Promise<Finding> {
+  const { openEngine } = await import("../../native/engine.js");
+  await using engine = await openEngine();
+  return fine("threads", `${engine.threads} for computing, on ${engine.device}`);
+}
+
+function describeSelfTest(right: boolean): Finding {
+  if (right) return fine("computation", "a matrix product and its gradient come out right");
+  return {
+    what: "computation",
+    found: "a matrix product or its gradient comes out wrong",
+    problem:
+      "This build computes wrongly. Run npx seprog-native build --force; if that does not help, --fetch takes the pinned libtorch.",
+  };
+}
