@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "../instrument/counting_allocator.h"
+#include "../tensor/matmul_backend.h"
 #include "cores.h"
 
 namespace seprog {
@@ -114,6 +115,7 @@ void Engine::prepareThread() const {
   // Asking first makes libtorch run its own lazy set-up of this thread, which would otherwise undo ours later.
   at::get_num_threads();
   at::set_num_threads(threads_);
+  if (device_.is_cpu()) chooseMatmulBackend();
 }
 
 std::unique_ptr<Work> Engine::next() {
