@@ -1,16 +1,16 @@
 import { EditSession } from "../bench/edit_session.js";
 
-export interface EditSessionArgs {
+import { type EngineArgs, engineChoice } from "./engine_choice.js";
+
+export interface EditSessionArgs extends EngineArgs {
   readonly editor?: string | undefined;
   readonly memory?: string | undefined;
   readonly model?: string | undefined;
-  readonly device: string;
-  readonly threads?: number | undefined;
 }
 
 /** Opens what the arguments name, works with it and closes it. */
 export async function withEditSession<Result>(
-  { editor, memory, model, device, threads }: EditSessionArgs,
+  { editor, memory, model, ...engine }: EditSessionArgs,
   options: { readonly memoryMustExist: boolean; readonly keepEdits?: boolean; readonly signal: AbortSignal },
   work: (session: EditSession) => Promise<Result>,
 ): Promise<Result> {
@@ -18,7 +18,7 @@ export async function withEditSession<Result>(
     editorDirectory: editor,
     memoryFile: memory,
     model,
-    engine: { device, ...(threads !== undefined && { threads }) },
+    engine: engineChoice(engine),
     ...options,
   });
   return await work(session);

@@ -1,4 +1,5 @@
 import type { Options } from "yargs";
+import { wholeNumber } from "./usage_error.js";
 
 /** Options that several commands share, so that they mean and read the same everywhere. */
 export const setOption = {
@@ -21,12 +22,14 @@ export const deviceOption = {
 export const threadsOption = {
   type: "number",
   requiresArg: true,
+  coerce: wholeNumber("threads", 1),
   describe: "Compute threads (default: the cores this process may use)",
 } as const satisfies Options;
 
 export const seedOption = {
   type: "number",
   requiresArg: true,
+  coerce: wholeNumber("seed", 0),
   describe: "Random seed, in place of the configuration's",
 } as const satisfies Options;
 
@@ -59,4 +62,12 @@ export const modelOption = {
   type: "string",
   requiresArg: true,
   describe: "The base model, where it is not where the editor was trained with it",
+} as const satisfies Options;
+
+export const jobsOption = {
+  type: "number",
+  requiresArg: true,
+  default: 1,
+  coerce: wholeNumber("jobs", 1),
+  describe: "Cells measured at once; more than one disturbs the timings",
 } as const satisfies Options;

@@ -6,14 +6,13 @@ import { didYouMean } from "../config/suggest.js";
 import { SeprogError } from "../errors.js";
 import { type Command, outcome } from "./command.js";
 import { EXIT_INTERRUPTED } from "./interrupt.js";
+import { UsageError } from "./usage_error.js";
 
 export const PROGRAM = "seprog-native";
 
 /** Exit statuses; documented in docs/cli.md. */
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
-
-class UsageError extends Error {}
 
 /** Parses the command line, runs the command and returns the exit status. Errors are printed, never thrown. */
 export async function runProgram(argv: readonly string[], commands: readonly Command[]): Promise<number> {

@@ -71,6 +71,8 @@ describe("program", () => {
     [["report"], "an argument is missing: seprog-native report <run>"],
     [[], "Say what to do"],
     [["bench", "--jobs"], "jobs"],
+    [["bench", "--jobs", "0"], "expected a whole number of at least 1 for `--jobs`"],
+    [["bench", "--threads", "two"], "expected a whole number of at least 1 for `--threads`"],
   ])("ends with 2 for wrong usage: %j", async (argv, message) => {
     expect(await runProgram(argv, [bench, data, report])).toBe(2);
     expect(errors).toContain(message);

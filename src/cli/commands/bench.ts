@@ -1,6 +1,14 @@
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
-import { dataOption, deviceOption, seedOption, setOption, suiteOption, threadsOption } from "../options.js";
+import {
+  dataOption,
+  deviceOption,
+  jobsOption,
+  seedOption,
+  setOption,
+  suiteOption,
+  threadsOption,
+} from "../options.js";
 
 export const bench = defineCommand({
   command: "bench",
@@ -20,19 +28,20 @@ export const bench = defineCommand({
     device: deviceOption,
     threads: threadsOption,
     seed: seedOption,
-    jobs: { type: "number", requiresArg: true, default: 1, describe: "Cells measured at once" },
+    jobs: jobsOption,
     resume: { type: "boolean", default: true, describe: "Keep finished cells of the same configuration" },
     fresh: { type: "boolean", default: false, describe: "Measure every cell anew; trained editors stay" },
     retrain: { type: "boolean", default: false, describe: "Train the editors anew" },
   },
   run: async (args) => {
+    const { engineChoice } = await import("../engine_choice.js");
     const { suiteFromArgs } = await import("../suite_args.js");
     const { benchSuite } = await import("../suite_run.js");
     const suite = suiteFromArgs(args);
     return interruptible((signal) =>
       benchSuite(suite, {
         folder: args.out ?? `runs/${suite.name}`,
-        engine: { device: args.device, ...(args.threads !== undefined && { threads: args.threads }) },
+        engine: engineChoice(args),
         jobs: args.jobs,
         fresh: args.fresh || !args.resume,
         retrain: args.retrain,

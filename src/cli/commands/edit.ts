@@ -1,6 +1,7 @@
 import { defineCommand, defineGroup } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import { deviceOption, editorOption, memoryOption, modelOption, threadsOption } from "../options.js";
+import { wholeNumber } from "../usage_error.js";
 
 const shared = {
   editor: editorOption,
@@ -71,7 +72,13 @@ const remove = defineCommand({
   describe: "Remove edits by their ids; the others keep theirs",
   examples: [["edit remove 1 3 --memory my.safetensors", "remove two edits"]],
   positionals: {
-    ids: { type: "number", array: true, demandOption: true, describe: "Ids, as edit list shows them" },
+    ids: {
+      type: "number",
+      array: true,
+      demandOption: true,
+      coerce: (ids: number[]) => ids.map(wholeNumber("ids", 1)),
+      describe: "Ids, as edit list shows them",
+    },
   },
   options: shared,
   run: async (args) => {

@@ -1,6 +1,6 @@
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
-import { dataOption, deviceOption, setOption, suiteOption, threadsOption } from "../options.js";
+import { dataOption, deviceOption, jobsOption, setOption, suiteOption, threadsOption } from "../options.js";
 
 export const evaluate = defineCommand({
   command: "evaluate",
@@ -21,10 +21,11 @@ export const evaluate = defineCommand({
     data: dataOption,
     device: deviceOption,
     threads: threadsOption,
-    jobs: { type: "number", requiresArg: true, default: 1, describe: "Cells measured at once" },
+    jobs: jobsOption,
     fresh: { type: "boolean", default: false, describe: "Measure every cell anew" },
   },
   run: async (args) => {
+    const { engineChoice } = await import("../engine_choice.js");
     const { basename, resolve } = await import("node:path");
     const { suiteFromArgs } = await import("../suite_args.js");
     const { benchSuite } = await import("../suite_run.js");
@@ -45,7 +46,7 @@ export const evaluate = defineCommand({
     return interruptible((signal) =>
       benchSuite(suite, {
         folder: args.out ?? `runs/evaluate-${basename(folder)}`,
-        engine: { device: args.device, ...(args.threads !== undefined && { threads: args.threads }) },
+        engine: engineChoice(args),
         jobs: args.jobs,
         fresh: args.fresh,
         retrain: false,

@@ -26,6 +26,7 @@ export const pretrain = defineCommand({
     fresh: { type: "boolean", default: false, describe: "Do not go on from a checkpoint of a stopped run" },
   },
   run: async (args) => {
+    const { engineChoice } = await import("../engine_choice.js");
     const { resolve } = await import("node:path");
     const { rm } = await import("node:fs/promises");
     const { loadRecipe } = await import("../../config/load.js");
@@ -41,18 +42,14 @@ export const pretrain = defineCommand({
     const progress = createProgress();
     try {
       const record = await interruptible((signal) =>
-        pretrainFromRecipe(
-          recipe,
-          { device: args.device, ...(args.threads !== undefined && { threads: args.threads }) },
-          {
-            recipeDirectory: directory,
-            outDirectory,
-            workDirectory,
-            resume: !args.fresh,
-            signal,
-            onEvent: (event) => progress.onEvent(event),
-          },
-        ),
+        pretrainFromRecipe(recipe, engineChoice(args), {
+          recipeDirectory: directory,
+          outDirectory,
+          workDirectory,
+          resume: !args.fresh,
+          signal,
+          onEvent: (event) => progress.onEvent(event),
+        }),
       );
       await rm(workDirectory, { recursive: true, force: true });
       progress.close();

@@ -31,6 +31,7 @@ export const train = defineCommand({
     },
   },
   run: async (args) => {
+    const { engineChoice } = await import("../engine_choice.js");
     const { suiteFromArgs } = await import("../suite_args.js");
     const { trainFromSuite } = await import("../../bench/train_run.js");
     const { createProgress } = await import("../progress.js");
@@ -43,7 +44,7 @@ export const train = defineCommand({
           methodName: args.method,
           dataset: args.data === undefined ? args.dataset : suite.datasets[0],
           outDirectory: args.out,
-          engine: { device: args.device, ...(args.threads !== undefined && { threads: args.threads }) },
+          engine: engineChoice(args),
           fresh: args.fresh,
           signal,
           onEvent: (event) => progress.onEvent(event),
