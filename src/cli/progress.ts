@@ -86,10 +86,11 @@ class BarProgress implements Progress {
   }
 }
 
+/** A line every ten seconds, whatever goes on; the end of a phase is told only where its course was. */
 class LineProgress implements Progress {
   readonly #stream: NodeJS.WriteStream;
-  #title = "";
-  #lastLineAt = 0;
+  readonly #told = new Set<string>();
+  #lastLineAt = Number.NEGATIVE_INFINITY;
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
@@ -101,13 +102,14 @@ class LineProgress implements Progress {
       if (line !== undefined) this.note(line);
       return;
     }
-    const now = Date.now();
     const name = title(label, event.phase);
-    const isNew = this.#title !== name;
-    if (!isNew && now - this.#lastLineAt < LINE_EVERY_MS && event.step < event.total) return;
-    this.#title = name;
-    this.#lastLineAt = now;
-    const left = event.etaMs === null ? "" : `, ${duration(event.etaMs)} left`;
+    const isDue = performance.now() - this.#lastLineAt >= LINE_EVERY_MS;
+    const isEnd = event.step >= event.total && this.#told.has(name);
+    if (!isDue && !isEnd) return;
+    if (isEnd) this.#told.delete(name);
+    else this.#told.add(name);
+    this.#lastLineAt = performance.now();
+    const left = event.etaMs === null || isEnd ? "" : `, ${duration(event.etaMs)} left`;
     const figures = figuresText(event.figures);
     this.note(`${name}: ${event.step}/${event.total}${left}${figures === "" ? "" : ` (${figures})`}`);
   }
@@ -117,7 +119,7 @@ class LineProgress implements Progress {
   }
 
   close(): void {
-    this.#title = "";
+    this.#told.clear();
   }
 }
 

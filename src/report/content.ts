@@ -27,6 +27,8 @@ export interface ResultCell {
 /** All that a report says, before it is put into a format. */
 export interface ReportContent {
   readonly title: string;
+  /** What was measured, in one line. */
+  readonly subtitle: string;
   readonly series: readonly Series[];
   readonly headline: readonly ResultTable[];
   readonly details: readonly ResultTable[];
@@ -39,6 +41,7 @@ export async function reportContent(run: RunData): Promise<ReportContent> {
   const series = toSeries(run.summary.cells);
   return {
     title: run.summary.suite,
+    subtitle: subtitle(run.summary.cells),
     series,
     headline: series.map((one) => resultTable(one, HEADLINE_COLUMNS)),
     details: series.map((one) => resultTable(one, DETAIL_COLUMNS)),
@@ -46,6 +49,11 @@ export async function reportContent(run: RunData): Promise<ReportContent> {
     samples: await readSamples(run),
     environment: flatten(run.summary.environment),
   };
+}
+
+function subtitle(cells: readonly SummaryCell[]): string {
+  const distinct = (pick: (cell: SummaryCell) => string): string => [...new Set(cells.map(pick))].join(", ");
+  return `${distinct((cell) => cell.method)} on ${distinct((cell) => cell.model)}, edits of ${distinct((cell) => cell.dataset)}`;
 }
 
 export function resultTable({ name, cells }: Series, columns: readonly Column[]): ResultTable {

@@ -28,7 +28,7 @@ export async function htmlReport(content: ReportContent): Promise<string> {
 <body>
 <main>
 <h1>${title}</h1>
-<p class="soft">Model editing measured by seprog-native: does an edit hold, what else changes, what does it cost.</p>
+<p class="soft">${escapeHtml(content.subtitle)}. Measured by seprog-native: does an edit hold, what else changes, what does it cost.</p>
 <div class="grid">${content.series.map(headlineCard).join("")}</div>
 <h2>Plots</h2>
 <div class="grid">${charts.join("\n")}</div>

@@ -6,6 +6,7 @@ import type { SampleGroup } from "./samples.js";
 export function markdownReport(content: ReportContent): string {
   const sections = [
     `# ${escapeMarkdown(content.title)}`,
+    `${escapeMarkdown(content.subtitle)}. Measured by seprog-native.`,
     ...content.headline.map((table) => `## ${escapeMarkdown(table.title)}\n\n${resultMarkdown(table)}`),
     "## More figures",
     ...content.details.map((table) => `### ${escapeMarkdown(table.title)}\n\n${resultMarkdown(table)}`),

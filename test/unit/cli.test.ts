@@ -163,7 +163,7 @@ describe("progress", () => {
     progress.close();
     expect(text().split("\n")).toEqual([
       "seprog: train: 1/100, 1 min 01 s left (loss 0.500)",
-      "seprog: train: 100/100, 1 min 01 s left (loss 0.500)",
+      "seprog: train: 100/100 (loss 0.500)",
       "",
     ]);
   });
