@@ -6,8 +6,11 @@ import { fileURLToPath } from "node:url";
 export const GOLDEN_ROOT =
   process.env.SEPROG_GOLDEN ?? fileURLToPath(new URL("../fixtures/golden", import.meta.url));
 
-/** Every kind of fixture that some test runs, and the test file under test/golden that runs it. */
+/** Every kind of fixture that some test runs, and the test file that runs it, seen from test/golden. */
 export const HANDLED_KINDS: Readonly<Record<string, string>> = {
+  family: "../../native/core/tests/golden_test.cpp",
+  prefix: "../../native/core/tests/golden_test.cpp",
+  seprog_step: "../../native/core/tests/golden_test.cpp",
   tokenizer: "tokenizer.test.ts",
 };
 

@@ -1,0 +1,128 @@
+#include "golden.h"
+
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "../error.h"
+#include "../io/atomic_file.h"
+#include "../io/safetensors.h"
+
+namespace seprog {
+namespace {
+
+const Json& member(const Json& object, const std::string& key, const std::string& where) {
+  const Json* value = object.find(key);
+  if (value == nullptr) fail(ErrorCode::DataInvalid, "expected `" + key + "` in " + where + " but received nothing");
+  return *value;
+}
+
+}  // namespace
+
+Golden::Golden(std::string folder) : folder_(std::move(folder)), case_(Json::parse(readFile(folder_ + "/case.json"))) {
+  const std::string table = folder_ + "/case.safetensors";
+  if (std::filesystem::exists(table)) tensors_ = readSafetensors(table).tensors;
+}
+
+std::string Golden::kind() const { return member(case_, "kind", folder_).string(); }
+
+std::string Golden::family() const {
+  const Json* family = case_.find("family");
+  return family != nullptr && family->isString() ? family->string() : "";
+}
+
+const Json& Golden::settings() const { return member(case_, "settings", folder_); }
+
+std::vector<std::string> Golden::models() const {
+  std::vector<std::string> names;
+  for (const Json& name : member(case_, "models", folder_).array()) names.push_back(name.string());
+  return names;
+}
+
+const at::Tensor& Golden::input(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) fail(ErrorCode::DataInvalid, "expected a tensor `" + name + "` in " + folder_);
+  return found->second;
+}
+
+std::vector<std::string> Golden::namesWith(const std::string& prefix) const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_) {
+    if (name.compare(0, prefix.size(), prefix) == 0) names.push_back(name);
+  }
+  return names;
+}
+
+const Json& Golden::description(const std::string& name) const {
+  return member(member(case_, "tensors", folder_), name, folder_);
+}
+
+void Golden::expect(const std::string& name, const at::Tensor& got) {
+  checked_.insert(name);
+  const at::Tensor wanted = input(name);
+  ASSERT_EQ(got.sizes(), wanted.sizes()) << folder_ << ": " << name;
+  if (!at::isFloatingType(wanted.scalar_type())) {
+    EXPECT_TRUE(at::equal(got.to(wanted.scalar_type()), wanted)) << folder_ << ": " << name << " differs";
+    return;
+  }
+  const Json& rule = description(name);
+  const at::Tensor exact = wanted.to(at::kDouble);
+  const double bound = member(rule, "atol", name).number() +
+                       member(rule, "rtol", name).number() * exact.abs().max().item<double>();
+  const double error = (got.detach().to(at::kDouble) - exact).abs().max().item<double>();
+  EXPECT_LE(error, bound) << folder_ << ": " << name;
+  if (!(error / bound <= worstShare_)) {
+    worstShare_ = error / bound;
+    worstName_ = name;
+  }
+}
+
+void Golden::finish() {
+  for (const auto& [name, tensor] : tensors_) {
+    if (checked_.count(name) == 0 && member(description(name), "kind", name).string() != "input") {
+      ADD_FAILURE() << folder_ << ": nothing was compared with " << name;
+    }
+  }
+}
+
+std::string goldenRoot() {
+  const char* wish = std::getenv("SEPROG_GOLDEN");
+  if (wish != nullptr && *wish != '\0') return wish;
+  const std::filesystem::path tests = std::filesystem::path(__FILE__).parent_path();
+  return (tests / "../../../test/fixtures/golden").lexically_normal().string();
+}
+
+std::vector<std::string> goldenFolders() {
+  std::vector<std::string> folders;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(goldenRoot())) {
+    if (entry.path().filename() == "case.json") folders.push_back(entry.path().parent_path().string());
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
+
+TokenRows rowsOf(const at::Tensor& ids_BS, const at::Tensor& mask_BS) {
+  TokenRows rows;
+  for (int64_t b = 0; b < ids_BS.size(0); ++b) {
+    const int64_t length = mask_BS[b].sum().item<int64_t>();
+    for (int64_t s = 0; s < length; ++s) rows.ids.push_back(static_cast<int32_t>(ids_BS[b][s].item<int64_t>()));
+    rows.lengths.push_back(static_cast<int32_t>(length));
+  }
+  return rows;
+}
+
+TokenRows rowsOfLabels(const at::Tensor& labels_BT) { return rowsOf(labels_BT, labels_BT.ne(-100)); }
+
+at::Tensor spread(const at::Tensor& packed, const Targets& targets, double fill) {
+  std::vector<int64_t> shape = {targets.tokens.rows() * targets.tokens.columns()};
+  shape.insert(shape.end(), packed.sizes().begin() + 1, packed.sizes().end());
+  at::Tensor grid = at::full(shape, fill, packed.options().requires_grad(false));
+  grid.index_copy_(0, targets.flatRows_N, packed.detach());
+  shape.erase(shape.begin());
+  shape.insert(shape.begin(), {targets.tokens.rows(), targets.tokens.columns()});
+  return grid.view(shape);
+}
+
+}  // namespace seprog

@@ -1,0 +1,149 @@
+// Kinds `family` (encoder, teacher forcing, gradients, greedy decoding, KL to an edited copy) and `prefix`.
+#include <ATen/TensorOperators.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "../decode/greedy.h"
+#include "../editors/editor.h"
+#include "../layers/relative_bias.h"
+#include "../train/losses.h"
+#include "golden.h"
+
+namespace seprog {
+namespace {
+
+at::Tensor meanNll(const at::Tensor& logits_NV, const at::Tensor& labels_N) {
+  return at::log_softmax(logits_NV, 1).gather(1, labels_N.unsqueeze(1)).mean().neg();
+}
+
+void expectGeneration(Golden& golden, const std::string& prefix, const TokenRows& got, int64_t maxNewTokens,
+                      int64_t padId) {
+  at::Tensor ids = at::full({got.rows(), maxNewTokens}, padId, at::kLong);
+  at::Tensor lengths = at::empty({got.rows()}, at::kLong);
+  size_t next = 0;
+  for (int64_t b = 0; b < got.rows(); ++b) {
+    for (int64_t t = 0; t < got.lengths[b]; ++t) ids[b][t] = got.ids[next++];
+    lengths[b] = got.lengths[b];
+  }
+  golden.expect(prefix + "gen", ids);
+  golden.expect(prefix + "gen_len", lengths);
+}
+
+struct Case {
+  Case(const Golden& golden, const std::string& folder)
+      : model(std::make_shared<Model>(loadModel(golden.folder() + "/" + folder, at::kCPU))),
+        batch{rowsOf(golden.input("src"), golden.input("src_mask")), rowsOfLabels(golden.input("labels"))},
+        source(pad(batch.source, family().padId(), family().vocabulary(), at::kCPU)),
+        targets(makeTargets(batch.target, family().padId(), family().vocabulary(), at::kCPU)) {}
+
+  const Architecture& family() const { return *model->architecture; }
+
+  std::shared_ptr<Model> model;
+  PairRows batch;
+  TokenBatch source;
+  Targets targets;
+};
+
+void checkModel(Golden& golden, const std::string& folder) {
+  const Case test(golden, folder);
+  const Architecture& family = test.family();
+
+  TensorTable leaves;
+  for (const auto& [name, tensor] : test.model->weights.flatten()) {
+    leaves[name] = tensor.detach().clone().set_requires_grad(true);
+  }
+  const Weights learning{TensorTable(leaves)};
+  const Encoded encoded = family.encode(learning, test.source);
+  golden.expect("enc", encoded.h_BSD);
+  const at::Tensor logits_NV = family.targetLogits(learning, encoded, test.targets, {});
+  golden.expect("logits", spread(logits_NV, test.targets, 0));
+  const at::Tensor nll = meanNll(logits_NV, test.targets.labels_N);
+  golden.expect("nll", nll);
+
+  if (!golden.namesWith("grad.").empty()) {
+    std::vector<std::string> names;
+    std::vector<at::Tensor> inputs;
+    for (const auto& [name, leaf] : leaves) {
+      names.push_back(name);
+      inputs.push_back(leaf);
+    }
+    EXPECT_EQ(names.size(), golden.namesWith("grad.").size());
+    const std::vector<at::Tensor> gradients = torch::autograd::grad({nll}, inputs);
+    for (size_t i = 0; i < names.size(); ++i) golden.expect("grad." + names[i], gradients[i]);
+  }
+
+  const at::NoGradGuard frozen;
+  if (golden.has("tf_logprob")) {
+    const TokenLosses losses =
+        tokenNll(family.targetStates(test.model->weights, family.encode(test.model->weights, test.source), test.targets, {}),
+                 family.head(test.model->weights), test.targets.labels_N);
+    golden.expect("tf_logprob", spread(losses.logProb_N, test.targets, 0));
+    golden.expect("tf_argmax", spread(losses.argmax_N, test.targets, -100));
+  }
+  if (golden.has("gen")) {
+    const int64_t most = static_cast<int64_t>(golden.settings().find("max_new_tokens")->number());
+    JobContext context;
+    const GenerateOptions options{most, true};
+    expectGeneration(golden, "", baseScorer(test.model)->generate(test.batch.source, options, context).tokens, most,
+                     family.padId());
+  }
+  if (golden.has("edited_logits")) {
+    TensorTable edited;
+    for (const std::string& name : golden.namesWith("edited.")) edited[name.substr(7)] = golden.input(name);
+    std::vector<std::string> editable;
+    for (const Json& name : golden.settings().find("editable")->array()) editable.push_back(name.string());
+    EXPECT_EQ(family.editableWeights(), editable);
+    auto overlay = std::make_shared<Model>(*test.model);
+    overlay->weights = test.model->weights.with(edited);
+    JobContext context;
+    const std::shared_ptr<Scorer> base = baseScorer(test.model);
+    const std::shared_ptr<Scorer> other = baseScorer(overlay);
+    golden.expect("edited_logits", spread(other->targetLogits(test.batch, context), test.targets, 0));
+    const std::vector<float> kl = compareScorers(*base, *other, test.batch, context);
+    golden.expect("kl", at::tensor(kl).mean());
+  }
+}
+
+void checkBuckets(Golden& golden) {
+  const at::Tensor r = golden.input("bucket_r");
+  at::Tensor encoder = at::empty_like(r);
+  at::Tensor decoder = at::empty_like(r);
+  for (int64_t i = 0; i < r.numel(); ++i) {
+    encoder[i] = relativeBucket({32, 128, true}, r[i].item<int64_t>());
+    decoder[i] = relativeBucket({32, 128, false}, r[i].item<int64_t>());
+  }
+  golden.expect("bucket_r", r);
+  golden.expect("bucket_enc", encoder);
+  golden.expect("bucket_dec", decoder);
+}
+
+}  // namespace
+
+void checkFamily(Golden& golden) {
+  for (const std::string& folder : golden.models()) checkModel(golden, folder);
+  if (golden.has("bucket_r")) checkBuckets(golden);
+}
+
+void checkPrefix(Golden& golden) {
+  const Case test(golden, "model");
+  const Architecture& family = test.family();
+  const Weights& weights = test.model->weights;
+  const at::Tensor pr_BPD = golden.input("pr").clone().set_requires_grad(true);
+  const Encoded encoded = family.encode(weights, test.source);
+  const at::Tensor logits_NV = family.targetLogits(weights, encoded, test.targets, pr_BPD);
+  golden.expect("concat.logits", spread(logits_NV, test.targets, 0));
+  const at::Tensor nll = meanNll(logits_NV, test.targets.labels_N);
+  golden.expect("concat.nll", nll);
+  golden.expect("concat.grad_pr", torch::autograd::grad({nll}, {pr_BPD})[0]);
+
+  const at::NoGradGuard frozen;
+  const TokenLosses losses = tokenNll(family.targetStates(weights, encoded, test.targets, pr_BPD),
+                                      family.head(weights), test.targets.labels_N);
+  golden.expect("concat.tf_logprob", spread(losses.logProb_N, test.targets, 0));
+  golden.expect("concat.tf_argmax", spread(losses.argmax_N, test.targets, -100));
+  const int64_t most = static_cast<int64_t>(golden.settings().find("max_new_tokens")->number());
+  JobContext context;
+  expectGeneration(golden, "concat.", generateGreedy(family, weights, encoded, pr_BPD, {most, true}, context), most,
+                   family.padId());
+}
+
+}  // namespace seprog
