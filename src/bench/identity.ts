@@ -1,13 +1,16 @@
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import type { EvaluationConfig } from "../config/evaluation.js";
 import { configHash } from "../config/hash.js";
+import { didYouMean } from "../config/suggest.js";
 import type { TextConfig } from "../config/suite.js";
 import { EMBEDDED_DATA } from "../data/assets.js";
+import { DATASETS } from "../data/registry.js";
+import { SeprogError } from "../errors.js";
 import type { CellTask, EditorTask } from "./grid.js";
 
 /** Raised when a change of the code makes editors trained before it mean something else. */
@@ -29,10 +32,14 @@ export class ContentHashes {
     });
   }
 
-  /** SHA-256 of a user's file, or the published checksums of a bundled data set's files. */
+  /**
+   * SHA-256 of a user's file, or the published checksums of a bundled data set's files.
+   * @throws SeprogError CONFIG_INVALID for an unknown name, DATA_INVALID for a file that cannot be read
+   */
   dataset(dataset: string): Promise<string> {
     return this.#once(`data ${dataset}`, async () => {
-      if (dataset.endsWith(".jsonl") && existsSync(dataset)) return hashFiles([dataset]);
+      if (dataset.endsWith(".jsonl")) return hashFiles([dataset]);
+      checkBundled(dataset);
       const checksums = z
         .record(z.string(), z.json())
         .parse(JSON.parse(await readFile(join(EMBEDDED_DATA, "checksums.json"), "utf8")));
@@ -51,9 +58,28 @@ export class ContentHashes {
 
 async function hashFiles(paths: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
-  for (const path of paths) await pipeline(createReadStream(path), hash, { end: false });
+  for (const path of paths) {
+    await pipeline(createReadStream(path), hash, { end: false }).catch((cause: unknown) => {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new SeprogError("DATA_INVALID", `expected a readable file at ${path} but received: ${reason}`, {
+        cause,
+      });
+    });
+  }
   return hash.digest("hex");
 }
+
+function checkBundled(dataset: string): void {
+  if (Object.hasOwn(DATASETS, dataset)) return;
+  const names = Object.keys(DATASETS);
+  throw new SeprogError(
+    "CONFIG_INVALID",
+    `expected ${names.join(", ")} or the path of a .jsonl file in \`datasets\` but received "${dataset}"${didYouMean(dataset, names)}`,
+  );
+}
+
+/** A user's file is what it holds, wherever it stands; bundled variants may be read from the same files. */
+const identityOf = (dataset: string): string => (dataset.endsWith(".jsonl") ? "file" : dataset);
 
 /** What an editor is made from; its hash is the editor's name on disk. */
 export async function editorHash(
@@ -68,7 +94,7 @@ export async function editorHash(
     version: TRAINING_VERSION,
     model: await contents.model(modelFolder),
     editor: task.method.editor,
-    training: { ...training, datasets: task.datasets },
+    training: { ...training, datasets: task.datasets.map(identityOf) },
     data,
     text,
     seed: task.seed,
@@ -85,7 +111,7 @@ export async function cellHash(
   return configHash({
     version: EVALUATION_VERSION,
     editor,
-    dataset: cell.dataset,
+    dataset: identityOf(cell.dataset),
     data: await contents.dataset(cell.dataset),
     K: cell.K,
     evaluation,

@@ -237,6 +237,21 @@ describe("suite", () => {
   });
 });
 
+describe("data sets", () => {
+  it("are checked before anything runs", async () => {
+    const run = runFolder();
+    await expect(runSuite(suite({ datasets: ["counterfat"] }), options(run))).rejects.toMatchObject({
+      code: "CONFIG_INVALID",
+      message: expect.stringContaining('did you mean "counterfact"?'),
+    });
+    await expect(runSuite(suite({ datasets: ["/nowhere/x.jsonl"] }), options(run))).rejects.toMatchObject({
+      code: "DATA_INVALID",
+      message: expect.stringContaining("/nowhere/x.jsonl"),
+    });
+    expect(existsSync(run)).toBe(false);
+  });
+});
+
 describe("jobs", () => {
   it("are not started once aborted", async () => {
     const reason = new SeprogError("ABORTED", "interrupted");
