@@ -2,7 +2,7 @@ import type { LegendEntry } from "./charts.js";
 import type { ReportContent, ResultTable } from "./content.js";
 import { escapeHtml } from "./escape.js";
 import { renderSvg } from "./render.js";
-import type { Sample, SampleGroup, SampleRow } from "./samples.js";
+import { type Sample, type SampleGroup, type SampleRow, verdictOf } from "./samples.js";
 import { meanOver, type Series } from "./series.js";
 import { STYLE } from "./style.js";
 
@@ -106,9 +106,9 @@ function sampleHtml(sample: Sample): string {
 
 function probeHtml(row: SampleRow): string {
   const verdict = row.right
-    ? '<span class="right">✓ right</span>'
-    : `<span class="wrong">✗ wrong</span> <span>wanted ${escapeHtml(row.wanted)}</span>`;
-  return `<div class="probe"><div class="kind">${row.kind}</div><div class="said">${escapeHtml(row.question)}<div class="answers"><span><span>base</span> ${quoted(row.base)}</span><span><span>edited</span> ${quoted(row.edited)}</span><span>${verdict}</span></div></div></div>`;
+    ? `<span class="right">✓ ${verdictOf(row)}</span>`
+    : `<span class="wrong">✗ ${verdictOf(row)}</span> <span class="who">wanted</span> ${escapeHtml(row.wanted)}`;
+  return `<div class="probe"><div class="kind">${row.kind}</div><div class="said">${escapeHtml(row.question)}<div class="answers"><span><span class="who">base</span> ${quoted(row.base)}</span><span><span class="who">edited</span> ${quoted(row.edited)}</span><span>${verdict}</span></div></div></div>`;
 }
 
 function quoted(text: string): string {

@@ -1,6 +1,6 @@
 import type { ReportContent, ResultTable } from "./content.js";
 import { escapeMarkdown } from "./escape.js";
-import type { SampleGroup } from "./samples.js";
+import { type SampleGroup, verdictOf } from "./samples.js";
 
 /** The report as GitHub-flavoured Markdown; plots are in the HTML report. */
 export function markdownReport(content: ReportContent): string {
@@ -46,7 +46,7 @@ function sampleMarkdown(group: SampleGroup): string {
   const samples = group.samples.map((sample) => {
     const rows = sample.rows.map(
       (row) =>
-        `| ${row.kind} | ${escapeMarkdown(row.question)} | ${escapeMarkdown(row.base)} | ${escapeMarkdown(row.edited)} | ${row.right ? "right" : `**wrong**, wanted ${escapeMarkdown(row.wanted)}`} |`,
+        `| ${row.kind} | ${escapeMarkdown(row.question)} | ${escapeMarkdown(row.base)} | ${escapeMarkdown(row.edited)} | ${row.right ? verdictOf(row) : `**${verdictOf(row)}**, wanted ${escapeMarkdown(row.wanted)}`} |`,
     );
     return [
       `Edit: ${escapeMarkdown(sample.question)} → **${escapeMarkdown(sample.answer)}**`,

@@ -11,6 +11,13 @@ export interface SampleRow {
   readonly right: boolean;
 }
 
+/** An edit must reach what is about it and leave the rest alone: what to call that. */
+export function verdictOf({ kind, right }: SampleRow): string {
+  const outside = kind === "unrelated" || kind === "close but unrelated";
+  if (outside) return right ? "kept" : "changed";
+  return right ? "right" : "wrong";
+}
+
 /** An edit with the questions that were asked about it. */
 export interface Sample {
   readonly question: string;

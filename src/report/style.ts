@@ -41,7 +41,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .probe .kind { color: var(--soft); font-size: 13px; }
 .probe .said { overflow-wrap: anywhere; }
 .answers { display: flex; flex-wrap: wrap; gap: 0 20px; }
-.answers span span { color: var(--soft); font-size: 13px; }
+.answers .who { color: var(--soft); font-size: 13px; }
 .right { color: var(--good); font-weight: 600; }
 .wrong { color: var(--bad); font-weight: 600; }
 @media (max-width: 560px) { .probe { grid-template-columns: 1fr; } h1 { font-size: 22px; } }
