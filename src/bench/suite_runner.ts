@@ -231,7 +231,7 @@ async function conclude(
   return { summary, reports: await writeReports(await readRun(folder), folder) };
 }
 
-/** Runs `work` over the items, so many at a time; the first throw stops new ones and is thrown on. */
+/** Runs `work` over the items, so many at a time; a throw is thrown on when all that run have ended. */
 async function inParallel<Item>(
   items: readonly Item[],
   count: number,

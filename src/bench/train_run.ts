@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { resolveModel } from "../config/paths.js";
 import { didYouMean } from "../config/suggest.js";
@@ -34,6 +34,7 @@ export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOption
   const contents = new ContentHashes();
   const hash = await editorHash(task, suite.text, modelFolder, contents);
   const outDirectory = resolve(options.outDirectory);
+  await refuseForeignFolder(outDirectory);
   return trainToFolder(
     {
       kind: "train",
@@ -46,6 +47,16 @@ export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOption
       workDirectory: `${outDirectory}.training`,
     },
     options,
+  );
+}
+
+/** The folder is replaced as a whole: never one that holds something else. */
+async function refuseForeignFolder(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  if (names.length === 0 || names.includes(TRAINED_FILE)) return;
+  throw new SeprogError(
+    "CONFIG_INVALID",
+    `expected a new folder or one with a trained editor for \`--out\` but received ${folder}, which holds other files`,
   );
 }
 
