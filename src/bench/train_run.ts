@@ -29,12 +29,12 @@ export interface TrainRunOptions {
 
 /** Trains one editor of a suite. Throws CONFIG_INVALID for an unknown method or data set, else as `trainEditor`. */
 export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOptions): Promise<TrainedEditor> {
+  const outDirectory = resolve(options.outDirectory);
+  await refuseForeignFolder(outDirectory);
   const { editor: task } = chooseCell(suite, options);
   const modelFolder = resolveModel(suite.model);
   const contents = new ContentHashes();
   const hash = await editorHash(task, suite.text, modelFolder, contents);
-  const outDirectory = resolve(options.outDirectory);
-  await refuseForeignFolder(outDirectory);
   return trainToFolder(
     {
       kind: "train",
@@ -52,7 +52,7 @@ export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOption
 
 /** The folder is replaced as a whole: never one that holds something else. */
 async function refuseForeignFolder(folder: string): Promise<void> {
-  const names = await readdir(folder).catch(() => []);
+  const names: string[] = await readdir(folder).catch(() => []);
   if (names.length === 0 || names.includes(TRAINED_FILE)) return;
   throw new SeprogError(
     "CONFIG_INVALID",
