@@ -32,12 +32,13 @@ class BarProgress implements Progress {
   }
 
   onEvent(event: LoopEvent, label = ""): void {
-    if (event.type === "progress") this.#draw(event, label);
-    else if (event.type === "finish") this.close();
-    else {
-      const line = describe(event);
-      if (line !== undefined) this.note(line);
+    if (event.type === "progress") {
+      this.#draw(event, label);
+      return;
     }
+    if (event.type === "finish") this.close();
+    const line = describe(event);
+    if (line !== undefined) this.note(line);
   }
 
   note(line: string): void {
@@ -76,6 +77,7 @@ class BarProgress implements Progress {
         linewrap: true,
         forceRedraw: true,
         gracefulExit: false,
+        clearOnComplete: true,
         fps: 5,
       });
       this.#bar.start(event.total, event.step, payload);
