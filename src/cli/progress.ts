@@ -42,11 +42,8 @@ class BarProgress implements Progress {
   }
 
   note(line: string): void {
-    if (this.#bar === undefined) {
-      this.#stream.write(`${line}\n`);
-      return;
-    }
-    this.#stream.write("\r\u001b[K");
+    // The next event draws the bar again, below the line.
+    this.close();
     this.#stream.write(`${line}\n`);
   }
 
