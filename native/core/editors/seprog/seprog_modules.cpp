@@ -1,46 +1,43 @@
 #include "seprog_modules.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/randint.h>
-#include <ATen/ops/randperm.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
+#include <vector>
 
-#include "../../error.h"
+#include "../../tensor/random.h"
 
 namespace seprog {
 namespace {
 
 constexpr std::string_view kEncoderPrefix = "edit_encoder.";
 
-/// PyTorch's default for nn.Linear: uniform in ±1/√fan_in, weight and bias alike.
-at::Tensor uniform(at::IntArrayRef shape, int64_t fanIn, at::Generator& generator) {
-  const double bound = 1.0 / std::sqrt(static_cast<double>(fanIn));
-  return at::empty(shape, at::kFloat).uniform_(-bound, bound, generator);
-}
-
 /// p rows of the embedding table, drawn from its most frequent ids: the vocabularies of the base families are sorted by
 /// frequency behind their special tokens.
 at::Tensor frequentRows(const at::Tensor& table_VD, const Architecture& base, int64_t rows, int64_t frequentIds,
-                        at::Generator& generator) {
-  const int64_t first = std::max({base.padId(), base.startId(), base.stopId()}) + 1;
-  const bool specialsLead = first + rows <= base.vocabulary();
-  const int64_t low = specialsLead ? first : 0;
-  const int64_t count = std::min(frequentIds, base.vocabulary() - low);
-  const at::Tensor ids = count >= rows ? at::randperm(count, generator, at::kLong).narrow(0, 0, rows)
-                                       : at::randint(count, {rows}, generator, at::kLong);
-  return table_VD.index_select(0, ids.add(low));
+                        Random random) {
+  const int64_t behindSpecials = std::max({base.padId(), base.startId(), base.stopId()}) + 1;
+  const int64_t first = behindSpecials < base.vocabulary() ? behindSpecials : 0;
+  std::vector<int64_t> ids(std::min(frequentIds, base.vocabulary() - first));
+  std::iota(ids.begin(), ids.end(), first);
+  std::vector<int64_t> drawn;
+  for (int64_t p = 0; p < rows; ++p) {  // without repetition as long as there are enough ids
+    const int64_t start = p % static_cast<int64_t>(ids.size());
+    const auto left = static_cast<double>(static_cast<int64_t>(ids.size()) - start);
+    std::swap(ids[start], ids[start + static_cast<int64_t>(random.uniform() * left)]);
+    drawn.push_back(ids[start]);
+  }
+  return table_VD.index_select(0, at::tensor(drawn, at::kLong));
 }
 
 }  // namespace
@@ -48,33 +45,38 @@ at::Tensor frequentRows(const at::Tensor& table_VD, const Architecture& base, in
 SeprogModules::SeprogModules(const SeprogSpec& spec, const Model& editEncoder, const Model& base)
     : spec_(spec), encoder_(editEncoder.architecture), embeddingWidth_(base.architecture->embeddingWidth()) {
   at::NoGradGuard noGrad;
-  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(spec.seed);
   const int64_t h = spec.hiddenWidth;
   const int64_t d_b = base.architecture->hiddenWidth();
   const int64_t d_edit = encoder_->hiddenWidth();
   const int64_t pd = spec.promptLength * embeddingWidth_;
 
   TensorTable table;
-  table.emplace("W_o", uniform({h, d_edit}, d_edit, generator));
-  table.emplace("b_o", uniform({h}, d_edit, generator));
-  table.emplace("W_att", uniform({h, d_b}, d_b, generator));
+  // PyTorch's default for nn.Linear: uniform in ±1/√fan_in, weight and bias alike.
+  const auto uniform = [&](const std::string& name, at::IntArrayRef shape, int64_t fanIn) {
+    const double bound = 1.0 / std::sqrt(static_cast<double>(fanIn));
+    table.emplace(name, Random(spec.seed, name).uniformTensor(shape, -bound, bound));
+  };
+  uniform("W_o", {h, d_edit}, d_edit);
+  uniform("b_o", {h}, d_edit);
+  uniform("W_att", {h, d_b}, d_b);
   int64_t in = h + d_b;
   for (int64_t layer = 0; layer < spec.scopeLayers; ++layer) {
     const int64_t out = layer + 1 < spec.scopeLayers ? h : 1;
     const std::string name = "NN_e." + std::to_string(layer);
-    table.emplace(name + ".weight", uniform({out, in}, in, generator));
-    table.emplace(name + ".bias", uniform({out}, in, generator));
+    uniform(name + ".weight", {out, in}, in);
+    uniform(name + ".bias", {out}, in);
     in = out;
   }
-  table.emplace("NN_prompt.0.weight", uniform({h, h}, h, generator));
-  table.emplace("NN_prompt.0.bias", uniform({h}, h, generator));
+  uniform("NN_prompt.0.weight", {h, h}, h);
+  uniform("NN_prompt.0.bias", {h}, h);
   // R10: the first prompts are embeddings of frequent tokens plus a little noise of the table's own scale.
   const at::Tensor E_VD = base.architecture->embeddingTable(base.weights).to(at::kCPU, at::kFloat);
   const double s = E_VD.pow(2).mean().sqrt().item<double>();
-  table.emplace("NN_prompt.1.weight",
-                at::empty({pd, h}, at::kFloat).normal_(0.0, 0.02 * spec.promptInitScale * s, generator));
-  table.emplace("NN_prompt.1.bias",
-                frequentRows(E_VD, *base.architecture, spec.promptLength, spec.frequentIds, generator).reshape({pd}));
+  const std::string last = "NN_prompt.1.weight";
+  table.emplace(last, Random(spec.seed, last).normalTensor({pd, h}, 0.0, 0.02 * spec.promptInitScale * s));
+  table.emplace("NN_prompt.1.bias", frequentRows(E_VD, *base.architecture, spec.promptLength, spec.frequentIds,
+                                                 Random(spec.seed, "NN_prompt.1.bias"))
+                                        .reshape({pd}));
 
   for (const auto& [name, tensor] : editEncoder.weights.flatten()) {
     table.emplace(std::string(kEncoderPrefix) + name, tensor);
