@@ -75,4 +75,6 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace seprog::binding
 
-NODE_API_MODULE(seprog_native, seprog::binding::initialise)
+// The macro wants an unqualified name.
+using seprog::binding::initialise;
+NODE_API_MODULE(seprog_native, initialise)

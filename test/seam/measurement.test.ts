@@ -1,0 +1,101 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Measurement } from "../../src/native/addon.js";
+import { type Engine, type Model, openEngine } from "../../src/native/engine.js";
+import {
+  TINY_EDITOR,
+  TINY_T5,
+  tinyEpisodes,
+  tinyPairs,
+  tinyRequests,
+  tinyRows,
+} from "../support/tiny_models.js";
+
+let engine: Engine;
+let model: Model;
+beforeEach(async () => {
+  engine = await openEngine({ threads: 1 });
+  model = await engine.createModel(TINY_T5, { seed: 1 });
+});
+afterEach(() => engine.close());
+
+function expectSound({ total, queuedNs, phases }: Measurement): void {
+  expect(queuedNs).toBeGreaterThan(0);
+  for (const phase of [total, ...phases]) {
+    expect(phase.wallNs).toBeGreaterThan(0);
+    expect(phase.wallNs).toBeLessThanOrEqual(total.wallNs);
+    expect(phase.deviceNs).toBeNull();
+    expect(phase.peakBytes).toBeGreaterThanOrEqual(phase.baselineBytes);
+    expect(phase.peakBytes).toBeLessThanOrEqual(total.peakBytes);
+    expect(phase.peakReservedBytes).toBeGreaterThanOrEqual(phase.peakBytes);
+  }
+}
+
+test("a measured call tells time and memory of the whole and of its phases, an unmeasured one nothing", async () => {
+  const editor = await engine.createEditor(TINY_EDITOR, model);
+  const batch = tinyEpisodes(4);
+  const { measurement } = await editor.trainStep(batch, { learningRate: 0.001, measure: true });
+  if (measurement === undefined) throw new Error("expected a measurement");
+  expectSound(measurement);
+  expect(measurement.phases.length).toBeGreaterThan(0);
+  expect(measurement.total.peakBytes).toBeGreaterThan(measurement.total.baselineBytes);
+  const plain = await editor.trainStep(batch, { learningRate: 0.001 });
+  expect(plain).not.toHaveProperty("measurement");
+});
+
+test("every call that can be measured is", async () => {
+  const editor = await engine.createEditor(TINY_EDITOR, model);
+  const measure = true;
+  const results = [
+    await model.score(tinyPairs(2), { measure }),
+    await model.generate(tinyRows(2, 5), { measure, maxNewTokens: 3 }),
+    await model.compare(model, tinyPairs(2), { measure }),
+    await editor.validate(tinyEpisodes(2), { measure }),
+    await editor.edit(tinyRequests(2), model, { measure }),
+  ];
+  for (const { measurement } of results) {
+    if (measurement === undefined) throw new Error("expected a measurement");
+    expectSound(measurement);
+  }
+});
+
+test("peaks start anew with every call", async () => {
+  const large = await model.score(tinyPairs(200, 40), { measure: true });
+  const small = await model.score(tinyPairs(1, 4), { measure: true });
+  const growth = ({ measurement }: typeof large): number =>
+    (measurement?.total.peakBytes ?? 0) - (measurement?.total.baselineBytes ?? 0);
+  expect(growth(small)).toBeLessThan(growth(large) / 10);
+});
+
+test("memoryStats: its peak is the highest since the last reset", async () => {
+  await engine.memoryStats({ resetPeak: true });
+  await model.score(tinyPairs(200, 40));
+  const high = await engine.memoryStats({ resetPeak: true });
+  const low = await engine.memoryStats();
+  expect(high.peakBytes).toBeGreaterThan(high.allocatedBytes + 200 * 40 * 16 * 4);
+  expect(low.peakBytes).toBe(low.allocatedBytes);
+  expect(high.allocatedBytes).toBe(low.allocatedBytes);
+  expect(low.reservedBytes).toBeGreaterThanOrEqual(low.allocatedBytes);
+  expect(low.processPeakBytes).toBeGreaterThan(low.allocatedBytes);
+});
+
+test("a model's own bytes are counted exactly", async () => {
+  const before = await engine.memoryStats();
+  const other = await engine.createModel(TINY_T5, { seed: 2 });
+  const after = await engine.memoryStats();
+  expect(after.allocatedBytes - before.allocatedBytes).toBe(other.info.parameterCount * 4);
+});
+
+test("the event loop turns while the engine works", async () => {
+  let working = true;
+  const job = model.generate(tinyRows(4, 5), { maxNewTokens: 200, stopAtEnd: false }).finally(() => {
+    working = false;
+  });
+  let turns = 0;
+  while (working) {
+    await turn();
+    turns++;
+  }
+  await job;
+  expect(turns).toBeGreaterThan(10);
+});
