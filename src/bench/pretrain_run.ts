@@ -10,5 +10,5 @@ export async function pretrainFromRecipe(
   options: PretrainModelOptions,
 ): Promise<ModelRecord> {
   await using opened = await openEngine(engine);
-  return pretrainModel(opened, recipe, options);
+  return await pretrainModel(opened, recipe, options);
 }
