@@ -27,7 +27,8 @@ bool sameBits(const Model& a, const Model& b) { return a.weights.checksum() == b
 
 void expectGradients(const std::string& extra) {
   Json::Object config = tiny::config().object();
-  for (const auto& [key, value] : Json::parse(extra).object()) config.emplace_back(key, value);
+  const Json more = Json::parse(extra);
+  for (const auto& [key, value] : more.object()) config.emplace_back(key, value);
   const Model start = createModel(Json(config), 5, at::kCPU);
   const PairRows rows = batch(2);
 

@@ -12,6 +12,7 @@
 #include "core/editors/seprog/seprog_losses.h"
 #include "core/io/atomic_file.h"
 #include "core/io/safetensors.h"
+#include "core/train/fine_tuner.h"
 #include "tiny.h"
 
 namespace seprog {
@@ -251,22 +252,47 @@ TEST(SeprogSpec, Test10LambdaSwitchesLossesOff) {
 }
 
 TEST(SeprogSpec, Test11EightEditsAreLearntByHeart) {
-  const auto base = tiny::model();
+  // A tiny T5 that knows forty facts; the edits ask for the answers of other facts.
+  Json::Object config = tiny::config().object();
+  for (auto& [key, value] : config) {
+    if (key == "d_model") value = Json(32);
+    if (key == "d_ff") value = Json(64);
+  }
+  Random random(7);
+  const PairRows facts = tiny::pairs(random, 40);
+  const auto tuner = makeFineTuner(Json(), createModel(Json(config), 1, at::kCPU));
+  for (int step = 0; step < 60; ++step) tuner->trainStep(facts, 5e-3, quiet);
+  const auto base = std::make_shared<const Model>(tuner->snapshot());
+  const auto plain = baseScorer(base);
+  EXPECT_GT(figure(tuner->validate(facts, quiet), "rowAccuracy"), 0.9);
+
+  EpisodeBatch batch;
+  batch.inScope = {slice(facts.source, 0, 8), slice(facts.target, 8, 8)};
+  batch.outScope = {slice(facts.source, 24, 8), slice(facts.target, 24, 8)};
+  batch.edits = batch.inScope;
+  for (int64_t k = 0; k < 8; ++k) {
+    for (const TokenRows& part : {slice(batch.edits.source, k, 1), slice(batch.edits.target, k, 1)}) {
+      batch.editText.ids.insert(batch.editText.ids.end(), part.ids.begin(), part.ids.end());
+    }
+    batch.editText.lengths.push_back(batch.edits.source.lengths[k] + batch.edits.target.lengths[k]);
+  }
   const auto editor =
       makeSeprog(Json::parse(R"({"kind": "seprog", "promptLength": 8, "hiddenWidth": 64, "promptInitScale": 15})"), base);
-  const EpisodeBatch batch = tiny::episodes(21, 1, 8);
   bool learnt = false;
   for (int step = 0; step < 300 && !learnt; ++step) {
-    const Figures figures = editor->trainStep(batch, 3e-3, quiet);
+    const Figures figures = editor->trainStep(batch, 1e-2, quiet);
     learnt = figure(figures, "rowAccuracy") == 1 && figure(figures, "scopeAccuracyIn") == 1 &&
              figure(figures, "scopeAccuracyOut") == 1;
   }
   EXPECT_TRUE(learnt);
-  const auto edited = editor->edit(requests(batch), baseScorer(base), quiet);
+  EXPECT_EQ(figure(editor->validate(batch, quiet), "rowAccuracy"), 1.0);
+  const auto edited = editor->edit(requests(batch), plain, quiet);
   const Generation answers = edited->generate(batch.inScope.source, {8, true}, quiet);
   EXPECT_EQ(answers.tokens.ids, batch.inScope.target.ids);
   for (const float logit : answers.scope.logit) EXPECT_GT(logit, 0);
-  for (const float logit : edited->generate(batch.outScope.source, {1, true}, quiet).scope.logit) EXPECT_LE(logit, 0);
+  const Generation others = edited->generate(batch.outScope.source, {8, true}, quiet);
+  for (const float logit : others.scope.logit) EXPECT_LE(logit, 0);
+  EXPECT_EQ(others.tokens.ids, plain->generate(batch.outScope.source, {8, true}, quiet).tokens.ids);
 }
 
 TEST(SeprogSpec, Test12PaddingChangesNothing) {
@@ -476,7 +502,6 @@ TEST(Seprog, FirstPromptsLookLikeTokens) {
   EXPECT_GT(W.abs().max().item<double>(), 0.2);
 }
 
-/// Asks for cancellation at the n-th look of a step, for every n until a step gets through.
 TEST(Seprog, CancelLeavesEverythingAsItWas) {
   const auto base = tiny::model();
   const auto editor = makeEditorOf(base), reference = makeEditorOf(base);
@@ -511,8 +536,18 @@ TEST(Seprog, NonFiniteLossesAndGradientsChangeNothing) {
   const double infinity = std::numeric_limits<double>::infinity();
   refused("NN_e.2.bias", infinity, "`scopeLoss`");
   refused("NN_prompt.1.bias", infinity, "`promptLoss`");
-  // Finite losses whose gradient overflows: the softmax over edits is flat, its inputs are huge.
-  refused("NN_prompt.0.weight", 1e38, "`");
+
+  // Logits that are finite in front of weights whose product is not.
+  const auto editor = makeEditorOf(base);
+  for (const auto& [name, value] : std::vector<std::pair<std::string, double>>{
+           {"NN_e.0.weight", 0}, {"NN_e.0.bias", 1e-30}, {"NN_e.1.weight", 1e38}, {"NN_e.1.bias", 0}, {"NN_e.2.weight", 1e20}}) {
+    rewrite(*editor, name, [&](const at::Tensor& t) { return at::full_like(t, value); });
+  }
+  const std::string fingerprint = editor->fingerprint();
+  std::string message;
+  EXPECT_EQ(codeOf([&] { editor->trainStep(batch, 1e-2, quiet); }, &message), ErrorCode::NonFinite);
+  EXPECT_NE(message.find("`gradNorm`"), std::string::npos) << message;
+  EXPECT_EQ(editor->fingerprint(), fingerprint);
 }
 
 TEST(Seprog, RefusesEpisodesThatDoNotFit) {
