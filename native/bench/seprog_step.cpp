@@ -1,0 +1,138 @@
+// One side of bench/peers/seprog_step.py: SEPROG training steps on random weights and ids, asked for line by line, so that
+// both sides can take turns in the same minutes.
+//
+// usage: seprog_step FOLDER. FOLDER/task.json holds {config, spec, edits, source, text, target, ragged, seed, threads}.
+// The base model, the editor's first weights and the episode are written into FOLDER for the other side. Then each line
+// "step N" on standard input runs N steps, "memory" asks for resident sizes; every answer is one line of JSON.
+#include <ATen/Parallel.h>
+#include <ATen/ops/tensor.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "core/editors/seprog/seprog.h"
+#include "core/instrument/counting_allocator.h"
+#include "core/instrument/meter.h"
+#include "core/instrument/process_memory.h"
+#include "core/io/atomic_file.h"
+#include "core/io/safetensors.h"
+#include "core/options.h"
+#include "core/tensor/random.h"
+
+namespace seprog {
+namespace {
+
+TokenRows randomRows(Random& random, int64_t count, int64_t length, bool ragged, int64_t vocabulary) {
+  TokenRows rows;
+  for (int64_t b = 0; b < count; ++b) {
+    const int64_t least = ragged ? (length + 1) / 2 : length;
+    const auto own = least + static_cast<int64_t>(random.uniform() * static_cast<double>(length - least + 1));
+    for (int64_t t = 0; t + 1 < own; ++t) {
+      rows.ids.push_back(3 + static_cast<int32_t>(random.uniform() * static_cast<double>(vocabulary - 3)));
+    }
+    rows.ids.push_back(1);
+    rows.lengths.push_back(static_cast<int32_t>(own));
+  }
+  return rows;
+}
+
+void put(TensorTable& table, const std::string& name, const TokenRows& rows) {
+  table[name + ".ids"] = at::tensor(at::ArrayRef<int32_t>(rows.ids));
+  table[name + ".lengths"] = at::tensor(at::ArrayRef<int32_t>(rows.lengths));
+}
+
+int64_t residentBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmRSS:", 0) == 0) return std::stoll(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
+void serve(const std::string& folder) {
+  const Json json = Json::parse(readFile(folder + "/task.json"));
+  Options task(json, "task");
+  at::set_num_threads(static_cast<int>(task.integer("threads")));
+  const auto seed = static_cast<uint64_t>(task.integer("seed"));
+  const auto base = std::make_shared<const Model>(createModel(task.raw("config"), seed, at::kCPU));
+  const auto editor = makeSeprog(task.raw("spec"), base);
+  const int64_t K = task.integer("edits");
+  const bool ragged = task.boolean("ragged");
+  const int64_t vocabulary = base->architecture->vocabulary();
+  Random random(seed, "episode");
+  EpisodeBatch batch;
+  batch.inScope.source = randomRows(random, K, task.integer("source"), ragged, vocabulary);
+  batch.inScope.target = randomRows(random, K, task.integer("target"), ragged, vocabulary);
+  batch.outScope.source = randomRows(random, K, task.integer("source"), ragged, vocabulary);
+  batch.editText = randomRows(random, K, task.integer("text"), ragged, vocabulary);
+
+  TensorTable episode;
+  put(episode, "in", batch.inScope.source);
+  put(episode, "target", batch.inScope.target);
+  put(episode, "out", batch.outScope.source);
+  put(episode, "text", batch.editText);
+  writeSafetensors(folder + "/episode.safetensors", episode);
+  saveModel(*base, folder + "/base", "fp32");
+  editor->save(folder, false);
+  trimCpuMemoryCache();
+  resetProcessPeak();
+  const int64_t before = residentBytes();
+  std::cout << "{\"ready\": true}" << std::endl;
+
+  Meter meter(c10::Device(c10::kCPU));
+  JobContext context(nullptr, &meter);
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    std::string command;
+    int count = 0;
+    words >> command >> count;
+    if (command == "step") {
+      std::cout << "{\"ms\": [";
+      Figures figures;
+      for (int i = 0; i < count; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        figures = editor->trainStep(batch, 1e-4, context);
+        const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+        std::cout << (i == 0 ? "" : ", ") << took.count();
+      }
+      std::cout.precision(9);
+      std::cout << "]";
+      for (const auto& [name, value] : figures) std::cout << ", \"" << name << "\": " << value;
+      std::cout << "}" << std::endl;
+    } else if (command == "memory") {
+      std::cout << "{\"before\": " << before << ", \"peak\": " << processPeakBytes()
+                << ", \"allocatorPeak\": " << cpuMemoryCounts().peakBytes << "}" << std::endl;
+    } else if (command == "phases") {
+      std::cout << "{";
+      const Measurement measured = meter.finish();
+      for (size_t i = 0; i < measured.phases.size(); ++i) {
+        const PhaseRecord& phase = measured.phases[i];
+        std::cout << (i == 0 ? "" : ", ") << "\"" << phase.name << "\": [" << static_cast<double>(phase.wallNs) * 1e-6
+                  << ", " << static_cast<double>(phase.peakBytes) / (1 << 20) << "]";
+      }
+      std::cout << "}" << std::endl;
+      return;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace seprog
+
+int main(int count, char** arguments) {
+  if (count != 2) {
+    std::cerr << "usage: seprog_step FOLDER\n";
+    return 2;
+  }
+  try {
+    seprog::installCountingAllocator();
+    seprog::serve(arguments[1]);
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+  return 0;
+}
