@@ -56,11 +56,34 @@ function bindSignal(options: CallOptions | undefined): Bound {
     throw new SeprogError("CONFIG_INVALID", "expected an AbortSignal for `options.signal`");
   }
   signal.throwIfAborted();
-  const token = new (loadAddon().CancelToken)();
-  const cancel = (): void => token.cancel();
-  signal.addEventListener("abort", cancel, { once: true });
-  return {
-    nativeOptions: { ...rest, cancel: token },
-    release: () => signal.removeEventListener("abort", cancel),
+  const { token, release } = lendToken(signal);
+  return { nativeOptions: { ...rest, cancel: token }, release };
+}
+
+interface Lent {
+  readonly token: NativeCancelToken;
+  readonly cancel: () => void;
+  calls: number;
+}
+
+// One token and one listener a signal, however many calls run under it: Node warns of more than ten listeners.
+const lent = new WeakMap<AbortSignal, Lent>();
+
+function lendToken(signal: AbortSignal): { readonly token: NativeCancelToken; readonly release: () => void } {
+  const entry = lent.get(signal) ?? listenTo(signal);
+  entry.calls++;
+  const release = (): void => {
+    if (--entry.calls > 0) return;
+    signal.removeEventListener("abort", entry.cancel);
+    lent.delete(signal);
   };
+  return { token: entry.token, release };
+}
+
+function listenTo(signal: AbortSignal): Lent {
+  const token = new (loadAddon().CancelToken)();
+  const entry: Lent = { token, cancel: () => token.cancel(), calls: 0 };
+  signal.addEventListener("abort", entry.cancel, { once: true });
+  lent.set(signal, entry);
+  return entry;
 }

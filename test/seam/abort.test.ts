@@ -129,7 +129,10 @@ test("an aborted fine-tuning step leaves the weights as they were", async () => 
   expect(after === before).toBe(outcome?.status === "rejected");
 });
 
-test("many aborts at once", async () => {
+test("fifty calls under one signal: no warning, and all reject with its reason", async () => {
+  const warnings: Error[] = [];
+  const collect = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", collect);
   const abort = new AbortController();
   const calls = Array.from({ length: 50 }, () =>
     model.generate(tinyRows(1, 5), { ...ENDLESS, signal: abort.signal }),
@@ -140,4 +143,6 @@ test("many aborts at once", async () => {
   abort.abort(reason);
   for (const outcome of await settled) expect(outcome).toEqual({ status: "rejected", reason });
   await expect(engine.memoryStats()).resolves.toBeDefined();
+  process.off("warning", collect);
+  expect(warnings).toEqual([]);
 });

@@ -116,7 +116,7 @@ const CASES: readonly Case[] = [
   ],
   [
     "a made-up cancel token",
-    () => model.native.score(tinyPairs(1), wrong({ cancel: {} })),
+    () => model.score(tinyPairs(1), wrong({ cancel: {} })),
     "CONFIG_INVALID",
     /CancelToken/,
   ],
