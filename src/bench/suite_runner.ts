@@ -12,7 +12,7 @@ import { writeReports } from "../report/write.js";
 import type { LoopEvent } from "../training/events.js";
 import { findTrained } from "../training/trained_editors.js";
 import { describeEnvironment } from "./environment.js";
-import { type CellTask, type EditorTask, suiteCells } from "./grid.js";
+import { type CellTask, datasetLabel, type EditorTask, suiteCells } from "./grid.js";
 import { ContentHashes, cellHash, editorHash } from "./identity.js";
 import type { EngineChoice, ModelChoice } from "./job.js";
 import { type JobOptions, runJob } from "./job_process.js";
@@ -138,7 +138,7 @@ async function planCells(
       editor: {
         task: task.editor,
         hash,
-        label: `${task.editor.methodName} on ${task.editor.datasets.join(" + ")}, seed ${task.seed}`,
+        label: `${task.editor.methodName} on ${task.editor.datasets.map(datasetLabel).join(" + ")}, seed ${task.seed}`,
       },
       hash: await cellHash(task, used, suite.evaluation, contents),
       folder: join(options.folder, RUN_FILES.cells, task.name),
@@ -197,7 +197,7 @@ async function measure(
   options: SuiteRunOptions,
 ): Promise<CellResult> {
   const { engine, onEvent } = options;
-  const label = `${task.editor.methodName} ${task.dataset} K=${task.K}`;
+  const label = `${task.editor.methodName} ${datasetLabel(task.dataset)} K=${task.K}`;
   await runJob(
     {
       kind: "cell",

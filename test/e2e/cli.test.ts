@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { packageRoot } from "../../src/config/paths.js";
-import { TinyWorld } from "../support/tiny_world.js";
+import { TinyWorld, tinyRecords } from "../support/tiny_world.js";
 
 interface Ended {
   readonly status: number | null;
@@ -74,7 +74,7 @@ beforeAll(async () => {
       model: world.path("model"),
       datasets: [world.dataFile],
       k: [1, 2],
-      methods: { seprog: world.method() },
+      methods: { seprog: world.method({ steps: 120 }) },
       evaluation: { maxEdits: 6, minEpisodes: 3, timing: { warmUps: 1, repetitions: 3 } },
     }),
   );
@@ -111,9 +111,10 @@ describe("bench", () => {
   });
 
   it("ends cleanly with 130 on Ctrl-C, and a stopped training goes on", async () => {
-    const bench = ["bench", "--suite", "suite.yaml", "--out", "runs/stopped", "--seed", "1", ...threads];
+    const longer = ["--set", "methods.seprog.training.steps=400", "--seed", "1"];
+    const bench = ["bench", "--suite", "suite.yaml", "--out", "runs/stopped", ...longer, ...threads];
     const running = start(bench);
-    await running.said("train: ");
+    await running.said("validation at step 100");
     running.child.kill("SIGINT");
     const { status, stderr } = await running.ended;
     expect(status).toBe(130);
@@ -144,7 +145,8 @@ describe("a trained editor", () => {
   });
 
   it("can be measured on a file it was not trained on", async () => {
-    await writeFile(world.path("other.jsonl"), readFileSync(world.dataFile, "utf8"));
+    const records = tinyRecords().map((record) => JSON.stringify({ ...record, split: undefined }));
+    await writeFile(world.path("other.jsonl"), records.join("\n"));
     const measured = await run([
       ...["evaluate", ...editor, "--suite", "suite.yaml", "--data", "other.jsonl"],
       ...["--set", "k=[2]", "--set", "evaluation.maxEdits=16"],
