@@ -55,18 +55,18 @@ class BarProgress implements Progress {
 
   #draw(event: ProgressEvent, label: string): void {
     const name = title(label, event.phase);
+    const figures = figuresText(event.figures);
     const payload = {
       title: name,
       left: event.etaMs === null ? "…" : duration(event.etaMs),
-      spent: duration(event.elapsedMs),
-      figures: figuresText(event.figures),
+      figures: figures === "" ? "" : ` · ${figures}`,
     };
     if (this.#bar === undefined || this.#title !== name) {
       this.close();
       this.#title = name;
       this.#bar = new SingleBar({
         stream: this.#stream,
-        format: "{title} {bar} {percentage}% · {value}/{total} · {left} left · {figures}",
+        format: "{title} {bar} {percentage}% · {value}/{total} · {left} left{figures}",
         barsize: 24,
         barCompleteChar: "█",
         barIncompleteChar: "░",
