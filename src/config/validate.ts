@@ -33,11 +33,14 @@ function describe(issue: Issue, schema: z.ZodType, source: ConfigSource): Proble
       text: `unknown option \`${dotted([...path, key])}\`${didYouMean(key, known) || `; known here: ${known.join(", ")}`}`,
     }));
   }
+  const place = source.locate(path);
+  // Rules over several options write their whole sentence.
+  if (issue.code === "custom") return [{ place, text: `${issue.message} (\`${dotted(path)}\`)` }];
   const received = valueAt(source.value, path);
   const expected = expectation(issue, received, schema, source.value, path);
   return [
     {
-      place: source.locate(path),
+      place,
       text: `expected ${expected} for \`${dotted(path)}\` but received ${show(received)}`,
     },
   ];

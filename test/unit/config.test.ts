@@ -100,6 +100,14 @@ methods:
     expect(error.message).toContain(`${file}:2:`);
   });
 
+  it("places rules over several options where they are broken", () => {
+    const training = "    training: { k: [3, 64], kMixing: nested }";
+    const file = write("nested.yaml", `${SMALL}${training}\n`);
+    expect(failure(() => loadSuite(file)).message).toContain(
+      `${file}:8: expected a divisor of the largest K (64) with kMixing: nested but received 3 (\`methods.seprog.training.k.0\`)`,
+    );
+  });
+
   it("says which kinds of editor there are", () => {
     const file = write("kind.yaml", SMALL.replace("kind: seprog", "kind: serpog"));
     expect(failure(() => loadSuite(file)).message).toContain(
