@@ -148,6 +148,9 @@ EpisodeBatch toEpisodeBatch(const Napi::Value& value, const std::string& path) {
   const Napi::Object object = toObject(value, path);
   EpisodeBatch batch;
   batch.episodes = toInteger(object.Get("episodes"), path + ".episodes");
+  if (const Napi::Value regroupings = object.Get("regroupings"); !regroupings.IsUndefined()) {
+    for (const int32_t n : toInts(regroupings, path + ".regroupings")) batch.regroupings.push_back(n);
+  }
   batch.edits = toPairRows(object.Get("edits"), path + ".edits");
   batch.editText = toTokenRows(object.Get("editText"), path + ".editText");
   batch.inScope = toPairRows(object.Get("inScope"), path + ".inScope");

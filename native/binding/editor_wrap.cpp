@@ -30,7 +30,8 @@ const napi_type_tag EditorWrap::kTag = {0x5e9a0c11b0e84d01, 0xa1c6e7f0d3b24905};
 Napi::Function EditorWrap::define(Napi::Env env) {
   return DefineClass(
       env, kClassName,
-      {InstanceAccessor("kind", &EditorWrap::kind, nullptr), InstanceMethod("trainStep", &EditorWrap::trainStep),
+      {InstanceAccessor("kind", &EditorWrap::kind, nullptr), InstanceMethod("calibrate", &EditorWrap::calibrate),
+       InstanceMethod("trainStep", &EditorWrap::trainStep),
        InstanceMethod("validate", &EditorWrap::validate), InstanceMethod("save", &EditorWrap::save),
        InstanceMethod("restore", &EditorWrap::restore), InstanceMethod("fingerprint", &EditorWrap::fingerprint),
        InstanceMethod("edit", &EditorWrap::edit), InstanceMethod("createMemory", &EditorWrap::createMemory),
@@ -41,6 +42,17 @@ Napi::Function EditorWrap::define(Napi::Env env) {
 EditorWrap::EditorWrap(const Napi::CallbackInfo& info) : Handle(info), kind_(live()->kind()) {}
 
 Napi::Value EditorWrap::kind(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), kind_); }
+
+Napi::Value EditorWrap::calibrate(const Napi::CallbackInfo& info) {
+  return promised(info.Env(), [&] {
+    const auto editor = live();
+    auto sample = toEpisodeBatch(info[0], "sample");
+    return start(
+        info.Env(), channel(), readCallOptions(info[1]),
+        [editor, sample = std::move(sample)](JobContext& context) { return editor->calibrate(sample, context); },
+        &fromFigures);
+  });
+}
 
 Napi::Value EditorWrap::trainStep(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&] {

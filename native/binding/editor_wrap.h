@@ -15,6 +15,7 @@ class EditorWrap : public Handle<EditorWrap, Editor> {
 
  private:
   Napi::Value kind(const Napi::CallbackInfo& info);
+  Napi::Value calibrate(const Napi::CallbackInfo& info);
   Napi::Value trainStep(const Napi::CallbackInfo& info);
   Napi::Value validate(const Napi::CallbackInfo& info);
   Napi::Value save(const Napi::CallbackInfo& info);

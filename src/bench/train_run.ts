@@ -8,9 +8,9 @@ import { SeprogError } from "../errors.js";
 import { writeFolderAtomically, writeJsonAtomically } from "../files.js";
 import type { OnEvent } from "../training/events.js";
 import { trainEditor } from "../training/train_editor.js";
-import { TRAINED_FILE, type TrainedEditor } from "../training/trained_editors.js";
+import { editorHash, TRAINED_FILE, type TrainedEditor } from "../training/trained_editors.js";
 import { type CellTask, suiteCells } from "./grid.js";
-import { ContentHashes, editorHash } from "./identity.js";
+import { ContentHashes, editorOrigin } from "./identity.js";
 import type { EngineChoice, TrainJob } from "./job.js";
 import { openSession } from "./session.js";
 
@@ -32,17 +32,16 @@ export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOption
   const outDirectory = resolve(options.outDirectory);
   await refuseForeignFolder(outDirectory);
   const { editor: task } = chooseCell(suite, options);
-  const modelFolder = resolveModel(suite.model);
+  const folder = resolveModel(suite.model);
   const contents = new ContentHashes();
-  const hash = await editorHash(task, suite.text, modelFolder, contents);
+  const model = { name: suite.model, folder, checksum: await contents.model(folder) };
   return trainToFolder(
     {
       kind: "train",
       engine: options.engine,
-      task,
-      text: suite.text,
-      model: { name: suite.model, folder: modelFolder, checksum: await contents.model(modelFolder) },
-      configHash: hash,
+      methodName: task.methodName,
+      origin: await editorOrigin(task, suite.text, model, contents),
+      model,
       outDirectory,
       workDirectory: `${outDirectory}.training`,
     },
@@ -86,11 +85,11 @@ export async function trainToFolder(
   job: TrainJob,
   { fresh = false, signal, onEvent }: { fresh?: boolean; signal?: AbortSignal; onEvent?: OnEvent },
 ): Promise<TrainedEditor> {
-  const { method, methodName, datasets, seed } = job.task;
+  const { method, datasets, seed, text } = job.origin;
   await using session = await openSession({
     engine: job.engine,
     modelFolder: job.model.folder,
-    text: job.text,
+    text,
     editor: method.editor,
   });
   const { engine, base, codec } = session;
@@ -102,11 +101,12 @@ export async function trainToFolder(
       datasets: await Promise.all(datasets.map((name) => loadDataset(name))),
       codec,
       training: method.training,
+      calibrated: method.editor.projectionStart === "whitened",
       seed,
     },
     {
       directory: job.workDirectory,
-      identity: job.configHash,
+      identity: editorHash(job.origin),
       resume: !fresh,
       ...(signal && { signal }),
       ...(onEvent && { onEvent }),
@@ -114,12 +114,8 @@ export async function trainToFolder(
   );
   const trained: TrainedEditor = {
     schemaVersion: 1,
-    configHash: job.configHash,
-    methodName,
-    method,
-    datasets: [...datasets],
-    seed,
-    text: job.text,
+    ...job.origin,
+    methodName: job.methodName,
     model: { name: job.model.name, checksum: job.model.checksum },
     fingerprint: await editor.fingerprint(),
     training: {

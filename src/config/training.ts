@@ -3,11 +3,16 @@ import { outScopeSchema } from "./out_scope.js";
 import { scheduleFields } from "./schedule.js";
 
 /** Training of an editor. Defaults are seprog.md section 5; an epoch is `stepsPerEpoch` optimiser steps. */
-export const trainingSchema = z.strictObject({
+const trainingFields = z.strictObject({
   /** Data sets whose train split is used; empty: the one that is evaluated. With several, each episode draws one. */
   datasets: z.array(z.string().min(1)).default([]),
-  /** K of an episode, drawn uniformly for each step. */
+  /** K of an episode. */
   k: z.array(z.int().positive()).min(1).default([64]),
+  /**
+   * With several K: `drawn` takes one of them, uniformly, for each step; `nested` draws episodes of the largest K and
+   * also sees the same rows as episodes of the smaller ones, so that every step trains every K.
+   */
+  kMixing: z.enum(["drawn", "nested"]).default("drawn"),
   /** A step packs ⌊editsPerStep / K⌋ episodes, at least one. */
   editsPerStep: z.int().positive().default(64),
   /** Whether an edit asks for a label of its own record, or for any answer of its relation. */
@@ -30,6 +35,18 @@ export const trainingSchema = z.strictObject({
   /** Epochs without a lower validation loss before training stops. */
   patienceEpochs: z.int().positive().default(200),
   checkpointEveryEpochs: z.int().positive().default(10),
+});
+
+export const trainingSchema = trainingFields.superRefine(({ k, kMixing }, context) => {
+  const largest = Math.max(...k);
+  k.forEach((one, i) => {
+    if (kMixing === "nested" && largest % one !== 0)
+      context.addIssue({
+        code: "custom",
+        path: ["k", i],
+        message: `expected a divisor of the largest K (${largest}) with kMixing: nested but received ${one}`,
+      });
+  });
 });
 
 export type TrainingConfig = z.infer<typeof trainingSchema>;

@@ -4,7 +4,7 @@ import type { EditorDefinition } from "./registry.js";
 const seprogSpec = z.strictObject({
   kind: z.literal("seprog"),
   /** p: vectors placed before the decoder's tokens. */
-  promptLength: z.int().min(0).max(1024).default(32),
+  promptLength: z.int().min(1).max(1024).default(32),
   /** h: width of edit embeddings, scope classifier and prompt decoder. */
   hiddenWidth: z.int().min(1).default(768),
   /** λ: weight of the scope loss; 1 − λ weighs the prompt guidance loss. */
@@ -12,6 +12,11 @@ const seprogSpec = z.strictObject({
   editPool: z.enum(["mean", "first"]).default("mean"),
   basePool: z.enum(["mean", "first", "last"]).default("mean"),
   editActivation: z.enum(["none", "tanh", "relu"]).default("none"),
+  /**
+   * Where the projections start: at random, or whitened — computed from a sample of training edits so that an input
+   * and its edit agree from the first step on (ours, not the paper's; needs an edit encoder as wide as the base's).
+   */
+  projectionStart: z.enum(["default", "whitened"]).default("default"),
   scopeHead: z.enum(["three_layer", "two_layer"]).default("three_layer"),
   promptReduction: z.enum(["token", "sequence"]).default("token"),
   /** Factor on the prompt decoder's initial output weights. */

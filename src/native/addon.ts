@@ -21,9 +21,13 @@ export interface PairRows {
 /**
  * n episodes of K edits each, packed episode after episode: every group has n·K rows; in-scope row i belongs to edit i.
  * `editText` is tokenised for the editor's own encoder.
+ *
+ * `regroupings` are further numbers of episodes the same rows may be seen as, in the same order: several K from one
+ * encoding. No out-of-scope row may then belong to the group of any edit it may meet.
  */
 export interface EpisodeBatch {
   readonly episodes: number;
+  readonly regroupings?: Int32Array;
   readonly edits: PairRows;
   readonly editText: TokenRows;
   readonly inScope: PairRows;
@@ -145,6 +149,8 @@ export interface SaveOptions extends CallOptions {
 
 export interface NativeEditor {
   readonly kind: string;
+  /** A start that depends on data, before the first step; UNSUPPORTED for editors without one. */
+  calibrate(sample: EpisodeBatch, options?: CallOptions): Promise<StepResult>;
   trainStep(
     batch: EpisodeBatch,
     options: CallOptions & { readonly learningRate: number },

@@ -34,6 +34,15 @@ export class Editor extends Handle<NativeEditor> {
   }
 
   /**
+   * A start that depends on data: sets fresh parameters from a sample of training rows, before the first step.
+   *
+   * @throws SeprogError UNSUPPORTED for an editor without such a start or after a step
+   */
+  calibrate(sample: EpisodeBatch, options?: MeasuredCallOptions): Promise<StepResult> {
+    return call(options, (native) => this.native.calibrate(sample, native));
+  }
+
+  /**
    * One optimiser step. A failed or aborted one leaves parameters and optimiser as they were.
    *
    * @throws SeprogError NON_FINITE when the loss or a gradient is not finite, DATA_INVALID, OUT_OF_MEMORY

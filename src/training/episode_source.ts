@@ -25,6 +25,7 @@ type Json = z.core.util.JSONType;
 export class TrainingEpisodes implements EpisodeSource {
   readonly #samplers: readonly TrainingSampler[];
   readonly #codec: EditCodec;
+  readonly #nested: readonly number[];
   #rng: Rng;
 
   /** @param recordsOfDatasets train splits, one list a data set */
@@ -38,6 +39,7 @@ export class TrainingEpisodes implements EpisodeSource {
       (records, i) => new TrainingSampler(records, samplerOptions(training, seed + i)),
     );
     this.#codec = codec;
+    this.#nested = nestedK(training);
     this.#rng = Rng.fromSeed(seed);
   }
 
@@ -50,7 +52,7 @@ export class TrainingEpisodes implements EpisodeSource {
         pending: [...sampler.state().pending],
       })),
     };
-    return { batch: await toBatch(step, this.#codec), stateAfter };
+    return { batch: regrouped(await toBatch(step, this.#codec), this.#nested), stateAfter };
   }
 
   restore(state: Json): void {
@@ -67,10 +69,21 @@ export class TrainingEpisodes implements EpisodeSource {
   }
 }
 
-const samplerOptions = ({ k, editsPerStep, ...rest }: TrainingConfig, seed: number) => ({
+/** The K below the largest, of episodes that are nested. */
+const nestedK = ({ k, kMixing }: TrainingConfig): number[] =>
+  kMixing === "nested" ? k.filter((one) => one !== Math.max(...k)) : [];
+
+/** The same rows, also seen as episodes of these K. */
+function regrouped(batch: EpisodeBatch, smallerK: readonly number[]): EpisodeBatch {
+  if (smallerK.length === 0) return batch;
+  const rows = batch.editText.lengths.length;
+  return { ...batch, regroupings: Int32Array.from(smallerK, (K) => rows / K) };
+}
+
+const samplerOptions = ({ k, kMixing, editsPerStep, ...rest }: TrainingConfig, seed: number) => ({
   seed,
   trainK: "mixed" as const,
-  mixedK: k,
+  mixedK: kMixing === "nested" ? [Math.max(...k)] : k,
   editsPerStep,
   labels: rest.labels,
   editPhrasing: rest.editPhrasing,
@@ -94,7 +107,12 @@ export async function validationEpisodes(
     if (largestK < 1) return [];
     const fitting = training.k.filter((k) => k <= largestK);
     const k = fitting.length > 0 ? fitting : [largestK];
-    return [new TrainingSampler(records, { ...samplerOptions({ ...training, k }, 0), editsPerStep: 1 })];
+    return [
+      new TrainingSampler(records, {
+        ...samplerOptions({ ...training, k, kMixing: "drawn" }, 0),
+        editsPerStep: 1,
+      }),
+    ];
   });
   if (samplers.length === 0)
     throw new SeprogError(
@@ -107,6 +125,27 @@ export async function validationEpisodes(
     batches.push(await toBatch(sampler.next(), codec));
   }
   return batches;
+}
+
+/** Edits a data-dependent start looks at: enough for second moments of a few hundred dimensions. */
+const CALIBRATION_EDITS = 1024;
+
+/** A sample of training rows for `Editor.calibrate`, as one batch; a draw of its own that training does not see. */
+export async function calibrationSample(
+  recordsOfDatasets: readonly (readonly EditRecord[])[],
+  codec: EditCodec,
+  training: TrainingConfig,
+  seed: number,
+): Promise<EpisodeBatch> {
+  const K = Math.max(...training.k);
+  const steps = recordsOfDatasets.map((records, i) =>
+    new TrainingSampler(records, {
+      ...samplerOptions(training, seed + i),
+      mixedK: [K],
+      editsPerStep: Math.ceil(CALIBRATION_EDITS / recordsOfDatasets.length),
+    }).next(),
+  );
+  return toBatch({ K, episodes: steps.flatMap(({ episodes }) => episodes) }, codec);
 }
 
 /**

@@ -22,6 +22,7 @@ export interface TrainableEditor extends Restorable {
     batch: EpisodeBatch,
     options: { readonly learningRate: number; readonly signal?: AbortSignal; readonly measure?: boolean },
   ): Promise<Step>;
+  calibrate(sample: EpisodeBatch, options?: { readonly signal?: AbortSignal }): Promise<Step>;
   validate(batch: EpisodeBatch, options?: { readonly signal?: AbortSignal }): Promise<Step>;
 }
 
@@ -40,6 +41,8 @@ export interface TrainingInput {
   readonly episodes: EpisodeSource;
   /** The same for the whole run. */
   readonly validation: readonly EpisodeBatch[];
+  /** Rows for a start that depends on data; absent for editors that start without. */
+  readonly sample?: EpisodeBatch;
   readonly config: TrainingConfig;
 }
 
@@ -184,13 +187,14 @@ export async function train(input: TrainingInput, options: TrainingOptions): Pro
 }
 
 async function startOrResume(
-  { editor, episodes }: TrainingInput,
-  { resume = true }: TrainingOptions,
+  { editor, episodes, sample }: TrainingInput,
+  { resume = true, signal }: TrainingOptions,
   checkpoints: CheckpointFolder<typeof stateSchema>,
 ): Promise<State> {
   if (!resume) await checkpoints.clear();
   const latest = await checkpoints.latest();
-  if (latest === null)
+  if (latest === null) {
+    if (sample !== undefined) await editor.calibrate(sample, signal && { signal });
     return {
       step: 0,
       episodes: null,
@@ -199,6 +203,7 @@ async function startOrResume(
       wallMs: 0,
       finished: null,
     };
+  }
   await editor.restore(latest.directory, { optimizer: true });
   if (latest.state.step > 0) episodes.restore(latest.state.episodes);
   return latest.state;

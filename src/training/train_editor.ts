@@ -2,7 +2,7 @@ import type { TrainingConfig } from "../config/training.js";
 import type { Dataset, EditRecord } from "../data/types.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { predictBase } from "./base_predictions.js";
-import { TrainingEpisodes, validationEpisodes } from "./episode_source.js";
+import { calibrationSample, TrainingEpisodes, validationEpisodes } from "./episode_source.js";
 import type { Answering } from "./recall.js";
 import { type TrainableEditor, type TrainingOptions, type TrainingRecord, train } from "./train.js";
 
@@ -14,6 +14,8 @@ export interface EditorTrainingInput {
   readonly datasets: readonly Dataset[];
   readonly codec: EditCodec;
   readonly training: TrainingConfig;
+  /** Whether the editor's start depends on data. */
+  readonly calibrated: boolean;
   readonly seed: number;
 }
 
@@ -22,7 +24,7 @@ export interface EditorTrainingInput {
  * @throws as `train`; SeprogError DATA_INVALID if a split is too small for the largest K
  */
 export async function trainEditor(
-  { editor, base, datasets, codec, training, seed }: EditorTrainingInput,
+  { editor, base, datasets, codec, training, calibrated, seed }: EditorTrainingInput,
   options: TrainingOptions,
 ): Promise<TrainingRecord> {
   const { signal, onEvent } = options;
@@ -36,5 +38,6 @@ export async function trainEditor(
   }
   const episodes = new TrainingEpisodes(trainRecords, codec, training, seed);
   const validation = await validationEpisodes(validationRecords, codec, training);
-  return train({ editor, episodes, validation, config: training }, options);
+  const sample = calibrated ? await calibrationSample(trainRecords, codec, training, seed) : undefined;
+  return train({ editor, episodes, validation, config: training, ...(sample && { sample }) }, options);
 }

@@ -45,7 +45,8 @@ class BaseScorer : public Scorer {
     return model_->architecture->targetLogits(model_->weights, encoded, targets, {});
   }
 
-  Generation generate(const TokenRows& source, const GenerateOptions& options, JobContext& context) const override {
+  Generation generate(const TokenRows& source, const GenerateOptions& options,
+                      JobContext& context) const override {
     at::NoGradGuard noGrad;
     const Encoded encoded = encode(source, context);
     const auto phase = context.phase("decode");
@@ -73,7 +74,8 @@ Targets targetsOf(const PairRows& batch, const Model& model) {
                                      std::to_string(batch.source.rows()) + " sources and " +
                                      std::to_string(batch.target.rows()) + " targets");
   }
-  return makeTargets(batch.target, model.architecture->padId(), model.architecture->vocabulary(), model.device);
+  return makeTargets(batch.target, model.architecture->padId(), model.architecture->vocabulary(),
+                     model.device);
 }
 
 void prepareScores(const PairRows& batch, TokenScores& scores) {

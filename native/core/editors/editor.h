@@ -52,8 +52,12 @@ std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited,
 
 /// n episodes of K edits each, packed: all row groups have n·K rows, episode after episode.
 /// In-scope row i belongs to edit i of the same episode. `editText` is tokenised for the editor's own encoder.
+///
+/// `regroupings` are further numbers of episodes the same rows may be seen as, in the same order: several K from one
+/// encoding. Whoever packs the batch sees to it that no out-of-scope row belongs to the groups of any edit it may meet.
 struct EpisodeBatch {
   int64_t episodes = 1;
+  std::vector<int64_t> regroupings;
   PairRows edits;
   TokenRows editText;
   PairRows inScope;
@@ -74,6 +78,9 @@ class Editor {
  public:
   virtual ~Editor() = default;
   virtual const std::string& kind() const = 0;
+  /// A start that depends on data: sets fresh parameters from a sample of training rows, before the first step.
+  /// UNSUPPORTED for editors without one and after a step. Figures tell what was found.
+  virtual Figures calibrate(const EpisodeBatch& sample, JobContext& context);
   /// One optimiser step. A throw or a cancel leaves parameters and optimiser state as they were;
   /// a non-finite loss or gradient is NON_FINITE.
   virtual Figures trainStep(const EpisodeBatch& batch, double learningRate, JobContext& context) = 0;

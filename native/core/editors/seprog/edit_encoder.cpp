@@ -8,8 +8,9 @@ namespace {
 /// The Hugging Face class that is the encoder of a family alone.
 const char* encoderClass(const std::string& family) {
   if (family == "t5") return "T5EncoderModel";
-  fail(ErrorCode::Unsupported, "expected a model of the family \"t5\" for `editor.editEncoder` but received \"" +
-                                   family + "\"; name a T5 folder with {source: \"directory\", path}");
+  fail(ErrorCode::Unsupported,
+       "expected a model of the family \"t5\" for `editor.editEncoder` but received \"" + family +
+           "\"; name a T5 folder with {source: \"directory\", path}");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The stack that reads edit texts: the encoder of a base model or of a Hugging Face folder, without its decoder.
+// The stack that reads edit texts: the encoder of a base model or of a Hugging Face folder, without its
+// decoder.
 #pragma once
 
 #include <string>
@@ -7,7 +8,8 @@
 
 namespace seprog {
 
-/// The encoder of `model` as a model of its own, sharing storage. Throws UNSUPPORTED for a family without one.
+/// The encoder of `model` as a model of its own, sharing storage. Throws UNSUPPORTED for a family without
+/// one.
 Model encoderOf(const Model& model);
 
 /// Loads any folder loadModel() takes and keeps its encoder.

@@ -29,7 +29,8 @@ std::vector<int64_t> placesOf(const std::vector<int64_t>& rows, const TokenRows&
 
 }  // namespace
 
-PrefixedScorer::PrefixedScorer(std::shared_ptr<const Model> base, std::shared_ptr<const SeprogModules> modules,
+PrefixedScorer::PrefixedScorer(std::shared_ptr<const Model> base,
+                               std::shared_ptr<const SeprogModules> modules,
                                std::shared_ptr<EditMemory> memory, Gate gate)
     : base_(std::move(base)), modules_(std::move(modules)), memory_(std::move(memory)), gate_(gate) {}
 
@@ -72,7 +73,8 @@ PrefixedScorer::Decision PrefixedScorer::decide(const Encoded& encoded, JobConte
   }
   if (!decision.prompted.empty()) {
     const auto phase = context.phase("prompt");
-    decision.prompts_RPD = modules_->prompts(h_BH.index_select(0, indices(decision.prompted, base_->device)));  // R9
+    decision.prompts_RPD =
+        modules_->prompts(h_BH.index_select(0, indices(decision.prompted, base_->device)));  // R9
   }
   return decision;
 }
@@ -80,8 +82,9 @@ PrefixedScorer::Decision PrefixedScorer::decide(const Encoded& encoded, JobConte
 template <typename Answer>
 void PrefixedScorer::eachKind(const Decision& decision, const Encoded& encoded, Answer&& answer) const {
   const auto only = [&](const std::vector<int64_t>& rows) {
-    return static_cast<int64_t>(rows.size()) == encoded.h_BSD.size(0) ? encoded
-                                                                      : encoded.select(indices(rows, base_->device));
+    return static_cast<int64_t>(rows.size()) == encoded.h_BSD.size(0)
+               ? encoded
+               : encoded.select(indices(rows, base_->device));
   };
   if (!decision.plain.empty()) answer(decision.plain, only(decision.plain), at::Tensor());
   if (!decision.prompted.empty()) answer(decision.prompted, only(decision.prompted), decision.prompts_RPD);
@@ -96,11 +99,13 @@ TokenScores PrefixedScorer::score(const PairRows& batch, JobContext& context) co
   Decision decision = decide(encoded, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
-  eachKind(decision, encoded, [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
-    const Targets targets = all.select(indices(rows, base_->device));
-    const at::Tensor states_ND = base_->architecture->targetStates(base_->weights, part, targets, prompt);
-    scoreStates(*base_, states_ND, targets, placesOf(rows, batch.target), scores);
-  });
+  eachKind(decision, encoded,
+           [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
+             const Targets targets = all.select(indices(rows, base_->device));
+             const at::Tensor states_ND =
+                 base_->architecture->targetStates(base_->weights, part, targets, prompt);
+             scoreStates(*base_, states_ND, targets, placesOf(rows, batch.target), scores);
+           });
   sumRows(batch, scores);
   scores.scope = std::move(decision.scope);
   return scores;
@@ -114,18 +119,21 @@ at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, JobContext& conte
   context.checkCancelled();
   const auto phase = context.phase("decode");
   at::Tensor logits_NV;
-  eachKind(decision, encoded, [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
-    const Targets targets = all.select(indices(rows, base_->device));
-    const at::Tensor part_NV = base_->architecture->targetLogits(base_->weights, part, targets, prompt);
-    if (static_cast<int64_t>(rows.size()) == batch.rows()) {
-      logits_NV = part_NV;
-      return;
-    }
-    if (!logits_NV.defined()) {
-      logits_NV = at::empty({static_cast<int64_t>(batch.target.ids.size()), part_NV.size(1)}, part_NV.options());
-    }
-    logits_NV.index_copy_(0, indices(placesOf(rows, batch.target), base_->device), part_NV);
-  });
+  eachKind(decision, encoded,
+           [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
+             const Targets targets = all.select(indices(rows, base_->device));
+             const at::Tensor part_NV =
+                 base_->architecture->targetLogits(base_->weights, part, targets, prompt);
+             if (static_cast<int64_t>(rows.size()) == batch.rows()) {
+               logits_NV = part_NV;
+               return;
+             }
+             if (!logits_NV.defined()) {
+               logits_NV = at::empty({static_cast<int64_t>(batch.target.ids.size()), part_NV.size(1)},
+                                     part_NV.options());
+             }
+             logits_NV.index_copy_(0, indices(placesOf(rows, batch.target), base_->device), part_NV);
+           });
   return logits_NV;
 }
 
@@ -137,14 +145,16 @@ Generation PrefixedScorer::generate(const TokenRows& source, const GenerateOptio
   context.checkCancelled();
   const auto phase = context.phase("decode");
   std::vector<std::vector<int32_t>> answers(source.rows());
-  eachKind(decision, encoded, [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
-    const TokenRows tokens = generateGreedy(*base_->architecture, base_->weights, part, prompt, options, context);
-    auto next = tokens.ids.begin();
-    for (size_t r = 0; r < rows.size(); ++r) {
-      answers[rows[r]].assign(next, next + tokens.lengths[r]);
-      next += tokens.lengths[r];
-    }
-  });
+  eachKind(decision, encoded,
+           [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
+             const TokenRows tokens =
+                 generateGreedy(*base_->architecture, base_->weights, part, prompt, options, context);
+             auto next = tokens.ids.begin();
+             for (size_t r = 0; r < rows.size(); ++r) {
+               answers[rows[r]].assign(next, next + tokens.lengths[r]);
+               next += tokens.lengths[r];
+             }
+           });
   Generation generation;
   for (const std::vector<int32_t>& answer : answers) {
     generation.tokens.ids.insert(generation.tokens.ids.end(), answer.begin(), answer.end());

@@ -1,4 +1,5 @@
-// A base model that answers in-scope inputs behind a generated prompt, all others as it is (seprog.md section 6).
+// A base model that answers in-scope inputs behind a generated prompt, all others as it is (seprog.md section
+// 6).
 #pragma once
 
 #include <memory>
@@ -20,7 +21,8 @@ class PrefixedScorer : public Scorer {
   const Model& base() const override { return *base_; }
   TokenScores score(const PairRows& batch, JobContext& context) const override;
   at::Tensor targetLogits(const PairRows& batch, JobContext& context) const override;
-  Generation generate(const TokenRows& source, const GenerateOptions& options, JobContext& context) const override;
+  Generation generate(const TokenRows& source, const GenerateOptions& options,
+                      JobContext& context) const override;
 
   const EditMemory& memory() const { return *memory_; }
   Gate gate() const { return gate_; }
@@ -35,7 +37,8 @@ class PrefixedScorer : public Scorer {
   Encoded encode(const TokenRows& source, JobContext& context) const;
   Decision decide(const Encoded& encoded, JobContext& context) const;
 
-  /// Calls answer(rows, encoded rows, prompts) for each of the two kinds of rows that occurs; never both for a row.
+  /// Calls answer(rows, encoded rows, prompts) for each of the two kinds of rows that occurs; never both for
+  /// a row.
   template <typename Answer>
   void eachKind(const Decision& decision, const Encoded& encoded, Answer&& answer) const;
 

@@ -17,6 +17,7 @@
 #include "prefixed_scorer.h"
 #include "seprog_losses.h"
 #include "seprog_modules.h"
+#include "whitened_start.h"
 
 namespace seprog {
 namespace {
@@ -39,6 +40,7 @@ class Seprog : public SeprogEditor, public std::enable_shared_from_this<Seprog> 
   const std::string& kind() const override { return kind_; }
   int64_t width() const override { return spec_.hiddenWidth; }
 
+  Figures calibrate(const EpisodeBatch& sample, JobContext& context) override;
   Figures trainStep(const EpisodeBatch& batch, double learningRate, JobContext& context) override;
   Figures validate(const EpisodeBatch& batch, JobContext& context) override;
   void save(const std::string& directory, bool withOptimizer) const override;
@@ -68,6 +70,25 @@ class Seprog : public SeprogEditor, public std::enable_shared_from_this<Seprog> 
   mutable std::string fingerprint_;   // of the present parameters; empty: not computed since the last change
   mutable std::string baseChecksum_;  // empty: not computed yet
 };
+
+Figures Seprog::calibrate(const EpisodeBatch& sample, JobContext& context) {
+  if (spec_.projectionStart != ProjectionStart::Whitened || adam_.steps() > 0) {
+    fail(ErrorCode::Unsupported, "expected an untrained editor with projectionStart \"whitened\" for `calibrate` but "
+                                 "received one with " + std::to_string(adam_.steps()) + " steps and another start");
+  }
+  const Episodes episodes = prepareEpisodes(sample, *base_, modules_->editEncoder());
+  at::NoGradGuard noGrad;
+  const Encoded x = base_->architecture->encode(base_->weights, episodes.x);
+  const at::Tensor b = pool(x.h_BSD, episodes.x, spec_.basePool);
+  context.checkCancelled();
+  WhitenedStart start = whitenedStart(*modules_, modules_->poolEdits(episodes.z), b.index_select(0, episodes.inScope_B),
+                                      b.index_select(0, episodes.outScope_B));
+  context.checkCancelled();
+  modules_ = std::make_shared<SeprogModules>(modules_->with(std::move(start.parameters)));
+  adam_ = Adam(spec_.optimizer, modules_->parameters());
+  fingerprint_.clear();
+  return start.figures;
+}
 
 Figures Seprog::trainStep(const EpisodeBatch& batch, double learningRate, JobContext& context) {
   const Episodes episodes = prepareEpisodes(batch, *base_, modules_->editEncoder());

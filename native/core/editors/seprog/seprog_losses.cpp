@@ -50,15 +50,49 @@ class DistinctRows {
   TokenRows distinct_;
 };
 
+/// What the modules make of all rows when they are seen as n episodes, back in the order of the rows.
+struct Grouped {
+  at::Tensor alphaIn_BK;
+  at::Tensor hIn_BH;
+  at::Tensor logitIn_B;
+  at::Tensor logitOut_B;
+};
+
+Grouped selectAndClassify(const SeprogModules& modules, int64_t n, const at::Tensor& bIn_BDb, const at::Tensor& bOut_BDb,
+                          const at::Tensor& H_BH) {
+  const int64_t B = H_BH.size(0);
+  const int64_t K = B / n;
+  const at::Tensor b_nRDb = at::cat({bIn_BDb.view({n, K, -1}), bOut_BDb.view({n, K, -1})}, 1);
+  const SeprogModules::Selection selection = modules.select(b_nRDb, H_BH.view({n, K, -1}));
+  const at::Tensor logit_nR = modules.scopeLogit(selection.h_nRH, b_nRDb);
+  return {selection.alpha_nRK.narrow(1, 0, K).reshape({B, K}), selection.h_nRH.narrow(1, 0, K).reshape({B, -1}),
+          logit_nR.narrow(1, 0, K).reshape({B}), logit_nR.narrow(1, K, K).reshape({B})};
+}
+
+/// h(x) of row i from the (i mod groupings)-th grouping.
+at::Tensor inTurn(const std::vector<Grouped>& groupings) {
+  const auto G = static_cast<int64_t>(groupings.size());
+  if (G == 1) return groupings.front().hIn_BH;
+  const int64_t B = groupings.front().hIn_BH.size(0);
+  std::vector<at::Tensor> h;
+  for (const Grouped& grouped : groupings) h.push_back(grouped.hIn_BH);
+  const at::Tensor row_B = at::arange(B, at::TensorOptions(at::kLong).device(h.front().device()));
+  return at::cat(h, 0).index_select(0, row_B.remainder(G) * B + row_B);
+}
+
 double share(const at::Tensor& flags) { return flags.to(at::kDouble).mean().item<double>(); }
 
 }  // namespace
 
 Episodes prepareEpisodes(const EpisodeBatch& batch, const Model& base, const Architecture& editEncoder) {
   const int64_t rows = batch.editText.rows();
-  if (batch.episodes < 1 || rows < batch.episodes || rows % batch.episodes != 0) {
-    fail(ErrorCode::DataInvalid, "expected as many edits in each of the " + std::to_string(batch.episodes) +
-                                     " episodes for `editText` but received " + std::to_string(rows) + " rows");
+  std::vector<int64_t> ns{batch.episodes};
+  ns.insert(ns.end(), batch.regroupings.begin(), batch.regroupings.end());
+  for (const int64_t n : ns) {
+    if (n < 1 || rows < n || rows % n != 0) {
+      fail(ErrorCode::DataInvalid, "expected as many edits in each of the " + std::to_string(n) +
+                                       " episodes for `editText` but received " + std::to_string(rows) + " rows");
+    }
   }
   const auto demandRows = [&](const TokenRows& side, const char* name) {
     if (side.rows() != rows) {
@@ -80,8 +114,7 @@ Episodes prepareEpisodes(const EpisodeBatch& batch, const Model& base, const Arc
   }
 
   Episodes episodes;
-  episodes.n = batch.episodes;
-  episodes.K = rows / batch.episodes;
+  episodes.ns = std::move(ns);
   episodes.z = pad(batch.editText, editEncoder.padId(), editEncoder.vocabulary(), base.device);
   DistinctRows distinct;
   episodes.inScope_B = at::tensor(distinct.add(batch.inScope.source), at::kLong).to(base.device);
@@ -144,44 +177,46 @@ PromptLoss promptLoss(const Model& model, const SeprogSpec& spec, const Encoded&
 EpisodeLosses episodeLosses(const Model& base, const SeprogModules& modules, const Episodes& episodes,
                             bool withGradients, JobContext& context) {
   const SeprogSpec& spec = modules.spec();
-  const auto [n, K] = std::pair(episodes.n, episodes.K);
+  const int64_t B = episodes.z.rows();
   at::AutoGradMode graph(withGradients);
 
   Encoded x;
-  at::Tensor b_nRDb;
+  at::Tensor bIn_BDb, bOut_BDb;
   {
     const auto phase = context.phase("base_encode");
     at::NoGradGuard frozen;  // step 3: the base encodes without a graph
     x = base.architecture->encode(base.weights, episodes.x);
     const at::Tensor b = pool(x.h_BSD, episodes.x, spec.basePool);  // R6
-    const auto ofScope = [&](const at::Tensor& rows_B) { return b.index_select(0, rows_B).view({n, K, -1}); };
-    b_nRDb = at::cat({ofScope(episodes.inScope_B), ofScope(episodes.outScope_B)}, 1);
+    bIn_BDb = b.index_select(0, episodes.inScope_B);
+    bOut_BDb = b.index_select(0, episodes.outScope_B);
   }
   context.checkCancelled();
 
-  at::Tensor H_nKH;
+  at::Tensor H_BH;
   {
     const auto phase = context.phase("edit_encode");
-    H_nKH = modules.embedEdits(episodes.z).view({n, K, spec.hiddenWidth});  // step 2: H_e = E_edit(Z_e)
+    H_BH = modules.embedEdits(episodes.z);  // step 2: H_e = E_edit(Z_e)
   }
   context.checkCancelled();
 
-  SeprogModules::Selection selection;
-  at::Tensor pr_BPD;
-  {
+  std::vector<Grouped> groupings;
+  for (const int64_t n : episodes.ns) {
     const auto phase = context.phase("select");
-    selection = modules.select(b_nRDb, H_nKH);  // step 4: α, h(x) for all 2K inputs of an episode
-    // R14: every in-scope input is prompted, whatever e(x).
-    pr_BPD = modules.prompts(selection.h_nRH.narrow(1, 0, K).reshape({n * K, spec.hiddenWidth}));
+    groupings.push_back(selectAndClassify(modules, n, bIn_BDb, bOut_BDb, H_BH));  // step 4: α, h(x) for all 2K inputs
+    context.checkCancelled();
   }
-
-  at::Tensor L_sc, logit_nR;
+  at::Tensor pr_BPD, L_sc;
   {
     const auto phase = context.phase("scope_loss");
-    logit_nR = modules.scopeLogit(selection.h_nRH, b_nRDb);
-    // Step 5, R12: L_sc = − mean_in ln σ(ℓ) − mean_out ln σ(−ℓ).
-    L_sc = at::log_sigmoid(logit_nR.narrow(1, 0, K)).mean().neg() -
-           at::log_sigmoid(logit_nR.narrow(1, K, K).neg()).mean();
+    for (const Grouped& grouped : groupings) {
+      // Step 5, R12: L_sc = − mean_in ln σ(ℓ) − mean_out ln σ(−ℓ).
+      const at::Tensor loss = at::log_sigmoid(grouped.logitIn_B).mean().neg() -
+                              at::log_sigmoid(grouped.logitOut_B.neg()).mean();
+      L_sc = L_sc.defined() ? L_sc + loss : loss;
+    }
+    L_sc = L_sc / static_cast<double>(groupings.size());
+    // R14: every in-scope input is prompted, whatever e(x).
+    pr_BPD = modules.prompts(inTurn(groupings));
   }
   const double scopeLoss = demandFinite(L_sc.item<double>(), "scopeLoss");
 
@@ -192,14 +227,16 @@ EpisodeLosses episodeLosses(const Model& base, const SeprogModules& modules, con
   EpisodeLosses result;
   {
     at::NoGradGuard figuresOnly;
-    const at::Tensor gold_K = at::arange(K, selection.alpha_nRK.options().dtype(at::kLong).requires_grad(false));
+    const Grouped& own = groupings.front();
+    const int64_t K = B / episodes.ns.front();
+    const at::Tensor gold_B = at::arange(B, own.logitIn_B.options().dtype(at::kLong).requires_grad(false)).remainder(K);
     result.figures = {
         {"loss", loss},
         {"scopeLoss", scopeLoss},
         {"promptLoss", prompted.loss},
-        {"scopeAccuracyIn", share(logit_nR.narrow(1, 0, K).gt(0))},
-        {"scopeAccuracyOut", share(logit_nR.narrow(1, K, K).le(0))},
-        {"selectAccuracy", share(selection.alpha_nRK.narrow(1, 0, K).argmax(2).eq(gold_K))},
+        {"scopeAccuracyIn", share(own.logitIn_B.gt(0))},
+        {"scopeAccuracyOut", share(own.logitOut_B.le(0))},
+        {"selectAccuracy", share(own.alphaIn_BK.argmax(1).eq(gold_B))},
         {"rowAccuracy", prompted.rowAccuracy},
     };
   }

@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "../../train/optimizer.h"
 #include "../editor.h"
 #include "seprog_modules.h"
@@ -11,8 +13,7 @@ namespace seprog {
 
 /// An episode batch, checked and padded. n episodes of K edits; B = nK rows of a kind.
 struct Episodes {
-  int64_t n = 1;
-  int64_t K = 0;
+  std::vector<int64_t> ns;  // ways to divide the rows into episodes, the batch's own first
   TokenBatch z;           // edit texts, B rows
   TokenBatch x;           // distinct source rows of both scopes
   at::Tensor inScope_B;   // rows of x
@@ -40,7 +41,8 @@ struct EpisodeLosses {
   Gradients gradients;  // of the total loss, by parameter name; empty without gradients
 };
 
-/// L = λ L_sc + (1−λ) L_pg. Changes nothing; throws NON_FINITE naming the loss that is not a number.
+/// L = λ L_sc + (1−λ) L_pg. With several groupings L_sc is their mean and in-scope row i is prompted from the
+/// (i mod groupings)-th; the accuracies are those of the batch's own grouping. Changes nothing; throws NON_FINITE naming the loss that is not a number.
 EpisodeLosses episodeLosses(const Model& base, const SeprogModules& modules, const Episodes& episodes,
                             bool withGradients, JobContext& context);
 

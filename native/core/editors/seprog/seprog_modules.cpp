@@ -115,10 +115,13 @@ SeprogModules SeprogModules::clone() const {
   return with(std::move(copies));
 }
 
+at::Tensor SeprogModules::poolEdits(const TokenBatch& z) const {
+  const Encoded states = encoder_->encode(encoderWeights_, z);  // R2, R3
+  return pool(states.h_BSD, z, spec_.editPool);                 // R4
+}
+
 at::Tensor SeprogModules::embedEdits(const TokenBatch& z) const {
-  const Encoded states = encoder_->encode(encoderWeights_, z);                                   // R2, R3
-  const at::Tensor pooled_KDe = pool(states.h_BSD, z, spec_.editPool);                           // R4
-  const at::Tensor H_KH = at::linear(pooled_KDe, parameters_.at("W_o"), parameters_.at("b_o"));  // R5
+  const at::Tensor H_KH = at::linear(poolEdits(z), parameters_.at("W_o"), parameters_.at("b_o"));  // R5
   switch (spec_.editActivation) {
     case EditActivation::None: return H_KH;
     case EditActivation::Tanh: return at::tanh(H_KH);

@@ -31,6 +31,8 @@ class SeprogModules {
   const SeprogSpec& spec() const { return spec_; }
   const Architecture& editEncoder() const { return *encoder_; }
 
+  /// Pooled edit encodings, [rows, De] (R3, R4): what W_o projects.
+  at::Tensor poolEdits(const TokenBatch& z) const;
   /// H_e: one row per edit text, [rows, H] (R3, R4, R5).
   at::Tensor embedEdits(const TokenBatch& z) const;
 

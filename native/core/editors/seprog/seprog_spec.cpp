@@ -58,6 +58,9 @@ SeprogSpec readSeprogSpec(const Json& json) {
   spec.basePool = poolingOf(options.choice("basePool", {"mean", "first", "last"}, "mean"));
   spec.editActivation = activationOf(options.choice("editActivation", {"none", "tanh", "relu"}, "none"));
   spec.scopeLayers = options.choice("scopeHead", {"three_layer", "two_layer"}, "three_layer") == "three_layer" ? 3 : 2;
+  spec.projectionStart = options.choice("projectionStart", {"default", "whitened"}, "default") == "default"
+                             ? ProjectionStart::Default
+                             : ProjectionStart::Whitened;
   spec.lambda = options.number("lambda", spec.lambda);
   demand(spec.lambda >= 0 && spec.lambda <= 1, "a number in [0, 1]", "lambda", spec.lambda);
   spec.promptReduction = options.choice("promptReduction", {"token", "sequence"}, "token") == "token"
@@ -90,6 +93,7 @@ Json resolvedSpec(const SeprogSpec& spec) {
       {"basePool", name(spec.basePool)},
       {"editActivation", name(spec.editActivation)},
       {"scopeHead", spec.scopeLayers == 3 ? "three_layer" : "two_layer"},
+      {"projectionStart", spec.projectionStart == ProjectionStart::Default ? "default" : "whitened"},
       {"lambda", spec.lambda},
       {"promptReduction", spec.promptReduction == PromptReduction::Token ? "token" : "sequence"},
       {"promptInitScale", spec.promptInitScale},

@@ -11,6 +11,7 @@
 namespace seprog {
 
 enum class EditActivation { None, Tanh, Relu };
+enum class ProjectionStart { Default, Whitened };
 enum class PromptReduction { Token, Sequence };
 
 struct SeprogSpec {
@@ -20,6 +21,7 @@ struct SeprogSpec {
   Pooling editPool = Pooling::Mean;
   Pooling basePool = Pooling::Mean;
   EditActivation editActivation = EditActivation::None;
+  ProjectionStart projectionStart = ProjectionStart::Default;  // of W_att, W_o and the first layer of NN_e
   int64_t scopeLayers = 3;  // linear layers of NN_e
   double lambda = 0.3;
   PromptReduction promptReduction = PromptReduction::Token;
