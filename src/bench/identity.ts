@@ -11,10 +11,9 @@ import type { TextConfig } from "../config/suite.js";
 import { EMBEDDED_DATA } from "../data/assets.js";
 import { DATASETS } from "../data/registry.js";
 import { SeprogError } from "../errors.js";
+import { datasetIdentity, type EditorOrigin, TRAINING_VERSION } from "../training/trained_editors.js";
 import type { CellTask, EditorTask } from "./grid.js";
 
-/** Raised when a change of the code makes editors trained before it mean something else. */
-const TRAINING_VERSION = 1;
 /** Raised when a change of the code makes cells measured before it mean something else. */
 const EVALUATION_VERSION = 1;
 
@@ -78,27 +77,22 @@ function checkBundled(dataset: string): void {
   );
 }
 
-/** A user's file is what it holds, wherever it stands; bundled variants may be read from the same files. */
-const identityOf = (dataset: string): string => (dataset.endsWith(".jsonl") ? "file" : dataset);
-
-/** What an editor is made from; its hash is the editor's name on disk. */
-export async function editorHash(
+/** What an editor of this task would be made from. */
+export async function editorOrigin(
   task: EditorTask,
   text: TextConfig,
-  modelFolder: string,
+  model: { readonly checksum: string },
   contents: ContentHashes,
-): Promise<string> {
-  const data = await Promise.all(task.datasets.map((dataset) => contents.dataset(dataset)));
-  const { checkpointEveryEpochs: _, ...training } = task.method.training;
-  return configHash({
-    version: TRAINING_VERSION,
-    model: await contents.model(modelFolder),
-    editor: task.method.editor,
-    training: { ...training, datasets: task.datasets.map(identityOf) },
-    data,
-    text,
+): Promise<EditorOrigin> {
+  return {
+    trainingVersion: TRAINING_VERSION,
+    method: task.method,
+    datasets: [...task.datasets],
+    data: await Promise.all(task.datasets.map((dataset) => contents.dataset(dataset))),
     seed: task.seed,
-  });
+    text,
+    model,
+  };
 }
 
 /** Everything that decides a cell's figures but the machine. */
@@ -111,7 +105,7 @@ export async function cellHash(
   return configHash({
     version: EVALUATION_VERSION,
     editor,
-    dataset: identityOf(cell.dataset),
+    dataset: datasetIdentity(cell.dataset),
     data: await contents.dataset(cell.dataset),
     K: cell.K,
     evaluation,

@@ -2,8 +2,9 @@ import type { EvaluationConfig } from "../config/evaluation.js";
 import type { TextConfig } from "../config/suite.js";
 import type { ErrorCode } from "../errors.js";
 import type { LoopEvent } from "../training/events.js";
+import type { EditorOrigin } from "../training/trained_editors.js";
 import type { EngineFacts } from "./environment.js";
-import type { CellTask, EditorTask } from "./grid.js";
+import type { CellTask } from "./grid.js";
 
 export interface EngineChoice {
   readonly device: string;
@@ -20,10 +21,9 @@ export interface ProbeJob {
 export interface TrainJob {
   readonly kind: "train";
   readonly engine: EngineChoice;
-  readonly task: EditorTask;
-  readonly text: TextConfig;
+  readonly methodName: string;
+  readonly origin: EditorOrigin;
   readonly model: ModelChoice;
-  readonly configHash: string;
   readonly outDirectory: string;
   /** Checkpoints of an unfinished training; resumed from. */
   readonly workDirectory: string;

@@ -10,10 +10,10 @@ import { writeJsonAtomically } from "../files.js";
 import { RUN_FILES, readRun } from "../report/run_data.js";
 import { writeReports } from "../report/write.js";
 import type { LoopEvent } from "../training/events.js";
-import { findTrained } from "../training/trained_editors.js";
+import { type EditorOrigin, editorHash, findTrained } from "../training/trained_editors.js";
 import { describeEnvironment } from "./environment.js";
-import { type CellTask, datasetLabel, type EditorTask, suiteCells } from "./grid.js";
-import { ContentHashes, cellHash, editorHash } from "./identity.js";
+import { type CellTask, datasetLabel, suiteCells } from "./grid.js";
+import { ContentHashes, cellHash, editorOrigin } from "./identity.js";
 import type { EngineChoice, ModelChoice } from "./job.js";
 import { type JobOptions, runJob } from "./job_process.js";
 
@@ -57,7 +57,8 @@ interface PlannedCell {
 }
 
 interface PlannedEditor {
-  readonly task: EditorTask;
+  readonly methodName: string;
+  readonly origin: EditorOrigin;
   readonly hash: string;
   readonly label: string;
 }
@@ -96,7 +97,7 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
     onEvent?.({ type: "failed", label, error });
   };
   for (const [editor, cells] of groupByEditor(pending)) {
-    const directory = await provideEditor(editor, model, suite, options).catch((error: unknown) =>
+    const directory = await provideEditor(editor, model, options).catch((error: unknown) =>
       fail(editor.label, error),
     );
     if (directory === undefined) continue;
@@ -131,12 +132,14 @@ async function planCells(
   const contents = new ContentHashes();
   const cells: PlannedCell[] = [];
   for (const task of suiteCells(suite)) {
-    const hash = await editorHash(task.editor, suite.text, model.folder, contents);
+    const origin = await editorOrigin(task.editor, suite.text, model, contents);
+    const hash = editorHash(origin);
     const used = options.editorDirectory === undefined ? hash : `${hash} ${options.editorDirectory}`;
     cells.push({
       task,
       editor: {
-        task: task.editor,
+        methodName: task.editor.methodName,
+        origin,
         hash,
         label: `${task.editor.methodName} on ${task.editor.datasets.map(datasetLabel).join(" + ")}, seed ${task.seed}`,
       },
@@ -166,9 +169,8 @@ function groupByEditor(cells: readonly PlannedCell[]): [PlannedEditor, PlannedCe
 
 /** The folder of the trained editor: found by its hash, or trained now. */
 async function provideEditor(
-  { task, hash, label }: PlannedEditor,
+  { methodName, origin, hash, label }: PlannedEditor,
   model: ModelChoice,
-  suite: SuiteConfig,
   options: SuiteRunOptions,
 ): Promise<string> {
   const { folder, engine, onEvent, editorDirectory } = options;
@@ -181,7 +183,7 @@ async function provideEditor(
   const outDirectory = join(root, hash);
   const workDirectory = join(folder, "training", hash);
   await runJob(
-    { kind: "train", engine, task, text: suite.text, model, configHash: hash, outDirectory, workDirectory },
+    { kind: "train", engine, methodName, origin, model, outDirectory, workDirectory },
     { ...jobOptions(options), onEvent: (event) => onEvent?.({ type: "job", label, event }) },
   );
   await rm(workDirectory, { recursive: true, force: true });

@@ -2,21 +2,25 @@ import { existsSync, readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { configHash } from "../config/hash.js";
 import { assetPath } from "../config/paths.js";
 import { methodSchema, textSchema } from "../config/suite.js";
 import { SeprogError } from "../errors.js";
 
 export const TRAINED_FILE = "trained.json";
 
+/** Raised when a change of the code makes editors trained before it mean something else. */
+export const TRAINING_VERSION = 1;
+
 /** What stands beside a trained editor's weights: enough to use it without the suite that made it. */
 export const trainedSchema = z.strictObject({
   schemaVersion: z.literal(1),
-  /** Name it is found by: 16 hex digits over everything it was made from. */
-  configHash: z.string(),
+  trainingVersion: z.int(),
   methodName: z.string(),
   method: methodSchema,
-  /** Data sets it was trained on. */
+  /** Data sets it was trained on, and the checksums of what they held. */
   datasets: z.array(z.string()),
+  data: z.array(z.string()),
   seed: z.int(),
   text: textSchema,
   /** The base model as the suite named it, and the checksum of its weights. */
@@ -31,6 +35,42 @@ export const trainedSchema = z.strictObject({
   }),
 });
 export type TrainedEditor = z.infer<typeof trainedSchema>;
+
+/** All that decides an editor's weights. */
+export type EditorOrigin = Pick<
+  TrainedEditor,
+  "trainingVersion" | "method" | "datasets" | "data" | "seed" | "text"
+> & {
+  readonly model: { readonly checksum: string };
+};
+
+/** A user's file is what it holds, wherever it stands; bundled variants may be read from the same files. */
+export const datasetIdentity = (dataset: string): string => (dataset.endsWith(".jsonl") ? "file" : dataset);
+
+/**
+ * The name an editor is found by: 16 hex digits over everything it is made from, defaults filled in. An option that a
+ * later version adds changes no name as long as its default means what was done before.
+ */
+export function editorHash({
+  trainingVersion,
+  method,
+  datasets,
+  data,
+  seed,
+  text,
+  model,
+}: EditorOrigin): string {
+  const { checkpointEveryEpochs: _, ...training } = method.training;
+  return configHash({
+    version: trainingVersion,
+    model: model.checksum,
+    editor: method.editor,
+    training: { ...training, datasets: datasets.map(datasetIdentity) },
+    data,
+    text,
+    seed,
+  });
+}
 
 /** Throws CHECKPOINT_INVALID when the folder holds no trained editor of this version. */
 export async function readTrained(folder: string): Promise<TrainedEditor> {
@@ -51,7 +91,8 @@ export async function readTrained(folder: string): Promise<TrainedEditor> {
 export async function findTrained(hash: string, roots: readonly string[]): Promise<string | undefined> {
   for (const root of [...roots, assetPath("editors")]) {
     for (const folder of subfolders(root)) {
-      if ((await readTrained(folder).catch(() => undefined))?.configHash === hash) return folder;
+      const trained = await readTrained(folder).catch(() => undefined);
+      if (trained && editorHash(trained) === hash) return folder;
     }
   }
   return undefined;

@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { measureCell } from "../../src/bench/cell_run.js";
 import { suiteCells } from "../../src/bench/grid.js";
 import { trainToFolder } from "../../src/bench/train_run.js";
-import { configHash } from "../../src/config/hash.js";
 import { type SuiteConfig, suiteSchema } from "../../src/config/suite.js";
 import { cellResultSchema, editRecordSchema } from "../../src/evaluation/records.js";
 import { openEngine } from "../../src/index.js";
@@ -30,7 +29,7 @@ function stopAfter(step: number): { signal: AbortSignal; onEvent: (event: LoopEv
 
 async function pretrainInto(name: string, options: { epochs?: number; stopAt?: number } = {}) {
   await using opened = await openNativeEngine(engine);
-  return pretrainModel(opened, world.recipe(options), {
+  return await pretrainModel(opened, world.recipe(options), {
     recipeDirectory: world.folder,
     outDirectory: world.path(name),
     workDirectory: world.path(`${name}.work`),
@@ -49,17 +48,20 @@ function suite(): SuiteConfig {
   });
 }
 
-async function trainInto(name: string, options: { steps?: number; stopAt?: number } = {}) {
+async function trainInto(
+  name: string,
+  options: { steps?: number; validateEveryEpochs?: number; stopAt?: number } = {},
+) {
+  const model = { name: world.path("model"), folder: world.path("model"), checksum: record.modelChecksum };
   const { text } = suite();
-  const task = { methodName: "seprog", method: world.method(options), datasets: [world.dataFile], seed: 0 };
+  const method = world.method(options);
   return trainToFolder(
     {
       kind: "train",
       engine,
-      task,
-      text,
-      model: { name: world.path("model"), folder: world.path("model"), checksum: record.modelChecksum },
-      configHash: configHash(task),
+      methodName: "seprog",
+      origin: { trainingVersion: 1, method, datasets: [world.dataFile], data: [""], seed: 0, text, model },
+      model,
       outDirectory: world.path(name),
       workDirectory: world.path(`${name}.work`),
     },
@@ -116,10 +118,11 @@ describe("an editor", () => {
   });
 
   it("trained in two parts equals one trained at once, bit for bit", async () => {
-    const whole = await trainInto("whole-editor", { steps: 60 });
+    const options = { steps: 60, validateEveryEpochs: 2 };
+    const whole = await trainInto("whole-editor", options);
     for (const stopAt of [17, 40])
-      await expect(trainInto("parts-editor", { steps: 60, stopAt })).rejects.toThrow("stopped by the test");
-    const parts = await trainInto("parts-editor", { steps: 60 });
+      await expect(trainInto("parts-editor", { ...options, stopAt })).rejects.toThrow("stopped by the test");
+    const parts = await trainInto("parts-editor", options);
     expect(parts.fingerprint).toBe(whole.fingerprint);
     expect(await readFile(world.path("parts-editor", "editor.safetensors"))).toEqual(
       await readFile(world.path("whole-editor", "editor.safetensors")),
@@ -165,16 +168,16 @@ describe("an editor", () => {
     expect(before).toBe("London");
 
     const [first] = await memory.add([
-      { question, answer: "Oslo" },
-      { question: "The capital of Corvia is", answer: "Athens" },
+      { question, answer: "Berlin" },
+      { question: "The capital of Corvia is", answer: "Oslo" },
     ]);
     await using edited = await editor.withMemory(memory);
     expect(await memory.list()).toHaveLength(2);
-    expect(await edited.ask(question)).toBe("Oslo");
+    expect(await edited.ask(question)).toBe("Berlin");
     expect(await model.ask(question)).toBe(before);
 
     await memory.remove(first === undefined ? [] : [first]);
-    expect((await memory.list()).map(({ label }) => label)).toEqual(["The capital of Corvia is >> Athens"]);
+    expect((await memory.list()).map(({ label }) => label)).toEqual(["The capital of Corvia is >> Oslo"]);
     await memory.remove((await memory.list()).map(({ id }) => id));
     expect(await edited.ask(question)).toBe(before);
   });

@@ -13,14 +13,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { datasetLabel, suiteCells } from "../../src/bench/grid.js";
-import { ContentHashes, cellHash, editorHash } from "../../src/bench/identity.js";
+import { ContentHashes, cellHash, editorOrigin } from "../../src/bench/identity.js";
 import { runJob } from "../../src/bench/job_process.js";
 import { runSuite, type SuiteEvent } from "../../src/bench/suite_runner.js";
 import type { SuiteConfig } from "../../src/config/suite.js";
 import { suiteSchema } from "../../src/config/suite.js";
 import { SeprogError } from "../../src/errors.js";
 import { summarySchema } from "../../src/evaluation/records.js";
-import { readTrained } from "../../src/training/trained_editors.js";
+import { editorHash, readTrained } from "../../src/training/trained_editors.js";
 import { cellResult, summaryCell } from "../support/run_fixture.js";
 
 const worker = fileURLToPath(new URL("../fixtures/jobs/worker.mjs", import.meta.url));
@@ -101,7 +101,8 @@ describe("identity", () => {
     const contents = new ContentHashes();
     const [cell] = suiteCells(config);
     if (!cell) throw new Error("no cell");
-    const editor = await editorHash(cell.editor, config.text, join(folder, "model"), contents);
+    const model = { checksum: await contents.model(join(folder, "model")) };
+    const editor = editorHash(await editorOrigin(cell.editor, config.text, model, contents));
     return { editor, cell: await cellHash(cell, editor, config.evaluation, contents) };
   };
   const method = (training: object, editor: object = {}) => ({
