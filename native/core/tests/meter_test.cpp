@@ -6,8 +6,11 @@
 
 #include <chrono>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "core/instrument/process_memory.h"
 
@@ -79,6 +82,24 @@ TEST(Meter, ClosesPhasesThatAnErrorLeaves) {
   }
   { auto next = context.phase("next"); }
   EXPECT_EQ(meter.finish().phases.size(), 3u);
+}
+
+int64_t statusField(const std::string& name) {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(name + ":")) return std::stoll(line.substr(name.size() + 1)) * 1024;
+  }
+  return 0;
+}
+
+TEST(ProcessMemory, PeakIsTheKernelsHighWaterMarkBeforeAndAfterAReset) {
+  // The kernel keeps resident pages in per-core counters and adds them up now and then.
+  constexpr double kSlackBytes = 2 << 20;
+  EXPECT_NEAR(processPeakBytes(), statusField("VmHWM"), kSlackBytes);
+  { std::vector<char> held(size_t{64} << 20, 1); }
+  EXPECT_NEAR(processPeakBytes(), statusField("VmHWM"), kSlackBytes);
+  ASSERT_TRUE(resetProcessPeak());
+  EXPECT_NEAR(processPeakBytes(), statusField("VmHWM"), kSlackBytes);
 }
 
 TEST(ProcessMemory, PeakSeesAMappingThatTheAllocatorDoesNot) {

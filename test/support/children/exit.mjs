@@ -11,10 +11,8 @@ async function openModel() {
 /** Until the engine is surely inside the job. */
 async function startEndlessJob() {
   const { model } = await openModel();
-  const job = generateForever(model);
-  job.catch(() => {});
+  generateForever(model).catch(() => {});
   await delay(30);
-  return job;
 }
 
 function startWorker(mode) {
