@@ -168,6 +168,20 @@ describe("suite", () => {
     expect(statSync(result).mtimeMs).toBe(before);
   });
 
+  it("finds an editor trained before an option with a default existed", async () => {
+    const run = runFolder();
+    await runSuite(suite(), options(run));
+    const [hash = ""] = readdirSync(join(run, "editors"));
+    const path = join(run, "editors", hash, "trained.json");
+    const trained = JSON.parse(readFileSync(path, "utf8"));
+    delete trained.method.editor.frequentIds;
+    delete trained.method.training.noisyShare;
+    writeFileSync(path, JSON.stringify(trained));
+    const { events, onEvent } = eventsOf();
+    await runSuite(suite({ k: [2] }), { ...options(run), onEvent });
+    expect(events).toContainEqual(expect.objectContaining({ type: "editor", reused: true }));
+  });
+
   it("measures everything anew with fresh, and trains anew with retrain", async () => {
     const run = runFolder();
     await runSuite(suite(), options(run));
