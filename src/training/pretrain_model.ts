@@ -14,7 +14,6 @@ import { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { OnEvent } from "./events.js";
 import { type Fact, factsOf } from "./facts.js";
 import { type PretrainingRecord, pretrain, type TrainableModel } from "./pretrain.js";
-import { Pace } from "./progress.js";
 import { type Answering, measureRecall, type Recall } from "./recall.js";
 
 interface WorkingModel extends Answering {
@@ -138,21 +137,11 @@ async function examine<Model extends WorkingModel>(
 ): Promise<ModelRecord> {
   const model = await engine.loadModel(folder);
   try {
-    const pace = new Pace(0, 1);
     const recall = await measureRecall(model, facts, codec, {
       batchSize: 512,
       maxNewTokens: recipe.text.maxTargetTokens,
       ...(signal && { signal }),
-      onRows: (step, total) =>
-        onEvent?.({
-          type: "progress",
-          phase: "evaluate",
-          step,
-          total,
-          figures: {},
-          elapsedMs: pace.elapsedMs,
-          etaMs: (pace.elapsedMs / step) * (total - step),
-        }),
+      ...(onEvent && { onEvent }),
     });
     return toRecord(recipe, recipeHash, facts, recall, training, model.info);
   } finally {

@@ -2,7 +2,10 @@ import { matchesAny } from "../metrics/text.js";
 import type { Generation, TokenRows } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { packRows, unpackRows } from "../tokenizers/token_rows.js";
+import type { OnEvent } from "./events.js";
 import type { Fact } from "./facts.js";
+import { Breather } from "./pause.js";
+import { Pace } from "./progress.js";
 
 /** How many wordings and facts a model answers right by free generation. */
 export interface Recall {
@@ -24,7 +27,7 @@ export interface RecallOptions {
   readonly batchSize: number;
   readonly maxNewTokens: number;
   readonly signal?: AbortSignal;
-  readonly onRows?: (done: number, total: number) => void;
+  readonly onEvent?: OnEvent;
 }
 
 /** Asks every wording of every fact, shortest first. */
@@ -32,12 +35,16 @@ export async function measureRecall(
   model: Answering,
   facts: readonly Fact[],
   codec: EditCodec,
-  { batchSize, maxNewTokens, signal, onRows }: RecallOptions,
+  { batchSize, maxNewTokens, signal, onEvent }: RecallOptions,
 ): Promise<Recall> {
-  const rows = facts.flatMap(({ wordings }, fact) =>
-    wordings.map((x) => ({ fact, source: codec.source(x) })),
-  );
+  const breather = new Breather();
+  const rows: { readonly fact: number; readonly source: Int32Array }[] = [];
+  for (const [fact, { wordings }] of facts.entries()) {
+    for (const x of wordings) rows.push({ fact, source: codec.source(x) });
+    await breather.pause();
+  }
   rows.sort((a, b) => a.source.length - b.source.length);
+  const pace = new Pace(0, rows.length);
   const wrong = new Set<number>();
   let wordingsRight = 0;
   for (let from = 0; from < rows.length; from += batchSize) {
@@ -49,7 +56,16 @@ export async function measureRecall(
       if (matchesAny(codec.answer(ids), facts[fact]?.answers ?? [])) wordingsRight += 1;
       else wrong.add(fact);
     });
-    onRows?.(from + piece.length, rows.length);
+    const step = from + piece.length;
+    onEvent?.({
+      type: "progress",
+      phase: "evaluate",
+      step,
+      total: rows.length,
+      figures: { recall: wordingsRight / step },
+      elapsedMs: pace.elapsedMs,
+      etaMs: pace.etaMs(step),
+    });
   }
   return { wordings: rows.length, wordingsRight, facts: facts.length, factsRight: facts.length - wrong.size };
 }

@@ -114,15 +114,19 @@ export async function train(input: TrainingInput, options: TrainingOptions): Pro
     onEvent?.({ type: "checkpoint", step: state.step, directory });
   };
 
-  while (state.finished === null) {
+  /** Stopped inside `work`, the run leaves a checkpoint of the last whole step. */
+  const guarded = <T>(work: Promise<T>): Promise<T> =>
+    work.catch(async (error: unknown) => {
+      if (signal?.aborted) await checkpoint();
+      throw explainNonFinite(error, state.step, options.directory);
+    });
+
+  const takeStep = async (): Promise<void> => {
     const { batch, stateAfter } = await lookAhead.take();
     const learningRate = learningRateAt(state.step, config.steps, config);
     const stepping = editor.trainStep(batch, { learningRate, measure: costs.due, ...(signal && { signal }) });
     if (state.step + 1 < config.steps) lookAhead.prepare();
-    const { figures, measurement } = await stepping.catch(async (error: unknown) => {
-      if (signal?.aborted) await checkpoint();
-      throw explainNonFinite(error, state.step, options.directory);
-    });
+    const { figures, measurement } = await guarded(stepping);
     state.step += 1;
     state.episodes = stateAfter;
     costs.add(measurement);
@@ -136,31 +140,25 @@ export async function train(input: TrainingInput, options: TrainingOptions): Pro
       elapsedMs: pace.elapsedMs,
       etaMs: pace.etaMs(state.step),
     });
+  };
 
-    const last = state.step === config.steps;
-    if (last || state.step % (config.validateEveryEpochs * config.stepsPerEpoch) === 0) {
-      const validation = await validate(input, signal).catch(async (error: unknown) => {
-        if (signal?.aborted) await checkpoint();
-        throw explainNonFinite(error, state.step, options.directory);
-      });
-      const best = stopping.observe(state.step, validation.loss);
-      if (best) await checkpoints.saveBest(state.step, editor);
-      state.history.push({ step: state.step, figures: validation });
-      if (last) state.finished = "completed";
-      else if (stopping.stepsLeft(state.step) === 0) state.finished = "early-stopped";
-      onEvent?.({
-        type: "validation",
-        step: state.step,
-        figures: validation,
-        best,
-        patienceLeftEpochs: Math.floor(stopping.stepsLeft(state.step) / config.stepsPerEpoch),
-      });
-    }
-    if (
-      state.finished !== null ||
-      state.step % (config.checkpointEveryEpochs * config.stepsPerEpoch) === 0 ||
-      state.history.at(-1)?.step === state.step
-    )
+  const validateAndKeepBest = async (): Promise<void> => {
+    const figures = await guarded(validate(input, signal));
+    const best = stopping.observe(state.step, figures.loss);
+    if (best) await checkpoints.saveBest(state.step, editor);
+    state.history.push({ step: state.step, figures });
+    const stepsLeft = stopping.stepsLeft(state.step);
+    if (state.step === config.steps) state.finished = "completed";
+    else if (stepsLeft === 0) state.finished = "early-stopped";
+    const patienceLeftEpochs = Math.floor(stepsLeft / config.stepsPerEpoch);
+    onEvent?.({ type: "validation", step: state.step, figures, best, patienceLeftEpochs });
+  };
+
+  while (state.finished === null) {
+    if (!validationIsDue(state, config)) await takeStep();
+    const validated = validationIsDue(state, config);
+    if (validated) await validateAndKeepBest();
+    if (validated || state.step % (config.checkpointEveryEpochs * config.stepsPerEpoch) === 0)
       await checkpoint();
   }
 
@@ -207,6 +205,12 @@ async function startOrResume(
   await editor.restore(latest.directory, { optimizer: true });
   if (latest.state.step > 0) episodes.restore(latest.state.episodes);
   return latest.state;
+}
+
+/** A run that was stopped between a step and its validation resumes with the validation. */
+function validationIsDue({ step, history }: State, config: TrainingConfig): boolean {
+  const onSchedule = step > 0 && step % (config.validateEveryEpochs * config.stepsPerEpoch) === 0;
+  return (onSchedule || step === config.steps) && history.at(-1)?.step !== step;
 }
 
 /** Mean figures over the fixed validation episodes. */

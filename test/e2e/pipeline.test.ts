@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { measureCell } from "../../src/bench/cell_run.js";
 import { suiteCells } from "../../src/bench/grid.js";
+import { ContentHashes, editorOrigin } from "../../src/bench/identity.js";
 import { trainToFolder } from "../../src/bench/train_run.js";
 import { type SuiteConfig, suiteSchema } from "../../src/config/suite.js";
 import { cellResultSchema, editRecordSchema } from "../../src/evaluation/records.js";
@@ -54,13 +55,14 @@ async function trainInto(
 ) {
   const model = { name: world.path("model"), folder: world.path("model"), checksum: record.modelChecksum };
   const { text } = suite();
-  const method = world.method(options);
+  const task = { methodName: "seprog", method: world.method(options), datasets: [world.dataFile], seed: 0 };
+  const model = { name: world.path("model"), folder: world.path("model"), checksum: record.modelChecksum };
   return trainToFolder(
     {
       kind: "train",
       engine,
       methodName: "seprog",
-      origin: { trainingVersion: 1, method, datasets: [world.dataFile], data: [""], seed: 0, text, model },
+      origin: await editorOrigin(task, text, model, new ContentHashes()),
       model,
       outDirectory: world.path(name),
       workDirectory: world.path(`${name}.work`),

@@ -73,29 +73,33 @@ export class TinyWorld {
       training: {
         learningRate: 5e-3,
         warmupSteps: 20,
-        epochs: overrides.epochs ?? 300,
+        epochs: overrides.epochs ?? 120,
         batchSize: 16,
-        validateEverySteps: 100,
-        checkpointEverySteps: 100,
+        validateEverySteps: 60,
+        checkpointEverySteps: 60,
       },
       save: { dtype: "fp32" },
     });
   }
 
-  method(overrides: { steps?: number } = {}): MethodConfig {
+  /** Learns the ten training edits by heart. @param validateEveryEpochs an epoch is 20 steps; by default only at the end */
+  method(overrides: { steps?: number; validateEveryEpochs?: number } = {}): MethodConfig {
     return methodSchema.parse({
-      editor: { kind: "seprog", hiddenWidth: 48, promptLength: 4, promptInitScale: 0.3 },
+      editor: { kind: "seprog", hiddenWidth: 256, promptLength: 8 },
       training: {
-        k: [1, 2],
+        k: [2],
         editsPerStep: 8,
+        labels: "given",
+        editPhrasing: "canonical",
+        selfShare: 0.5,
         learningRate: 3e-3,
         warmupSteps: 20,
         schedule: "linear",
         steps: overrides.steps ?? 400,
         stepsPerEpoch: 20,
-        validateEveryEpochs: 5,
+        validateEveryEpochs: overrides.validateEveryEpochs ?? 1000,
         validationEpisodes: 4,
-        checkpointEveryEpochs: 2,
+        checkpointEveryEpochs: 1,
       },
     });
   }

@@ -34,7 +34,11 @@ class CountingEditor implements TrainableEditor {
     return { figures: { loss: this.weight } };
   }
 
-  async validate(): Promise<{ figures: { loss: number } }> {
+  async validate(
+    _batch: EpisodeBatch,
+    options?: { signal?: AbortSignal },
+  ): Promise<{ figures: { loss: number } }> {
+    options?.signal?.throwIfAborted();
     return { figures: { loss: this.validationLosses?.shift() ?? Math.abs(this.weight - 0.5) } };
   }
 
@@ -103,7 +107,7 @@ function stopAt(step: number): { signal: AbortSignal; onEvent: (event: LoopEvent
 }
 
 describe("training", () => {
-  it.each([1, 7, 8, 13, 24, 39])("stopped after %i steps and resumed equals one run", async (steps) => {
+  it.each([1, 7, 8, 13, 24, 39, 40])("stopped after %i steps and resumed equals one run", async (steps) => {
     const whole = new CountingEditor();
     const wholeRecord = await train(input(whole), { directory: join(directory, "whole"), identity: "a" });
 
