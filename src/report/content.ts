@@ -4,6 +4,7 @@ import { type Column, DETAIL_COLUMNS, HEADLINE_COLUMNS } from "./columns.js";
 import type { RunData } from "./run_data.js";
 import { readSamples, type SampleGroup } from "./samples.js";
 import { meanOver, type Series, toSeries } from "./series.js";
+import { bytes } from "./units.js";
 
 /** A table of one series: a row per K and the mean over all K. */
 export interface ResultTable {
@@ -91,6 +92,8 @@ function flatten(value: { readonly [key: string]: unknown }, prefix = ""): (read
     if (item === null) return [];
     if (Array.isArray(item)) return [[path, item.map(String).join(", ")] as const];
     if (typeof item === "object") return flatten({ ...item }, path);
+    if (typeof item === "number" && key.endsWith("Bytes"))
+      return [[path.slice(0, -"Bytes".length), bytes(item)] as const];
     return [[path, String(item)] as const];
   });
 }

@@ -31,7 +31,7 @@ export interface SampleGroup {
 }
 
 const EDITS_PER_GROUP = 6;
-/** How many of them show a failure, where there are failures. */
+/** How many of them show a failure, where there are failures and enough successes. */
 const FAILURES_PER_GROUP = 2;
 /** The K whose edits are shown, or the nearest one there is. */
 const SAMPLE_K = 10;
@@ -59,12 +59,11 @@ export async function readSamples(run: RunData): Promise<SampleGroup[]> {
 /** The first failures and the first successes, in file order. */
 export function pickSamples(records: readonly EditRecordLine[]): Sample[] {
   const samples = records.map((record) => ({ sample: toSample(record) }));
-  const failed = samples
-    .filter(({ sample }) => sample.rows.some((row) => !row.right))
-    .slice(0, FAILURES_PER_GROUP);
-  const fine = samples
-    .filter(({ sample }) => sample.rows.every((row) => row.right))
-    .slice(0, EDITS_PER_GROUP - failed.length);
+  const isFine = ({ sample }: { sample: Sample }): boolean => sample.rows.every((row) => row.right);
+  const allFine = samples.filter(isFine);
+  const failures = Math.max(FAILURES_PER_GROUP, EDITS_PER_GROUP - allFine.length);
+  const failed = samples.filter((item) => !isFine(item)).slice(0, failures);
+  const fine = allFine.slice(0, EDITS_PER_GROUP - failed.length);
   const chosen = new Set([...failed, ...fine]);
   return samples.filter((item) => chosen.has(item)).map(({ sample }) => sample);
 }

@@ -167,6 +167,13 @@ describe("samples", () => {
   });
 });
 
+describe("samples of a method that fails", () => {
+  it("hold failures only, as many as fit", () => {
+    const samples = pickSamples([0, 3, 6, 9, 12, 15, 18].map((index) => editRecord(index)));
+    expect(samples).toHaveLength(6);
+  });
+});
+
 describe("text forms", () => {
   it("escape", () => {
     expect(escapeHtml(`<a href="x">'&`)).toBe("&lt;a href=&quot;x&quot;&gt;&#39;&amp;");
