@@ -5,6 +5,13 @@ import { trainingSchema } from "./training.js";
 
 const editorSchema = z.discriminatedUnion("kind", [EDITORS.seprog.spec]);
 
+/** A list of which each item makes cells of its own. */
+const distinct = <Item extends z.ZodType>(item: Item) =>
+  z
+    .array(item)
+    .min(1)
+    .refine((items) => new Set(items).size === items.length, "expected values that differ from each other");
+
 /** How text becomes tokens: rows longer than a limit are cut on the right, edit texts on the left. */
 export const textSchema = z.strictObject({
   maxSourceTokens: z.int().positive().default(32),
@@ -27,10 +34,12 @@ export const suiteSchema = z.strictObject({
   /** A bundled model's name or a Hugging Face folder. */
   model: z.string().min(1),
   /** Names of bundled data sets, or paths of JSON Lines files in the common record format. */
-  datasets: z.array(z.string().min(1)).min(1),
-  k: z.array(z.int().positive()).min(1),
-  seeds: z.array(z.int().min(0)).min(1).default([0]),
-  methods: z.record(z.string().regex(/^[A-Za-z0-9_-]+$/), methodSchema),
+  datasets: distinct(z.string().min(1)),
+  k: distinct(z.int().positive()),
+  seeds: distinct(z.int().min(0)).default([0]),
+  methods: z
+    .record(z.string().regex(/^[A-Za-z0-9_-]+$/), methodSchema)
+    .refine((methods) => Object.keys(methods).length > 0, "expected at least one method"),
   text: textSchema.prefault({}),
   evaluation: evaluationSchema.prefault({}),
 });

@@ -108,6 +108,15 @@ methods:
     );
   });
 
+  it("refuses lists and methods that make no cells or the same cell twice", () => {
+    const at = (settings: string[]) =>
+      failure(() => loadSuite(write("cells.yaml", SMALL), parseOverrides(settings))).message;
+    expect(at(["k=[1,4,1]"])).toContain("--set k=[1,4,1]: expected values that differ from each other (`k`)");
+    expect(at(["seeds=[]"])).toContain("expected at least 1 items for `seeds`");
+    expect(at(["methods={}"])).toContain("expected at least one method (`methods`)");
+    expect(at(["methods={'a b': {editor: {kind: seprog}}}"])).toContain("names made of letters");
+  });
+
   it("says which kinds of editor there are", () => {
     const file = write("kind.yaml", SMALL.replace("kind: seprog", "kind: serpog"));
     expect(failure(() => loadSuite(file)).message).toContain(
