@@ -1,11 +1,10 @@
 #!/usr/bin/env node
-// Builds the embedded data sets of assets/data from the raw files. Same sources and options, same content.
+// Builds the embedded data sets of assets/data from the raw files. Same sources, same content.
 // Needs `npm run build:ts` first.
 //
-//   node scripts/data/build.mjs --sources DIR [--out assets/data] [--shown 8000]
+//   node scripts/data/build.mjs --sources DIR [--out assets/data]
 //
 // DIR holds counterfact/, lama_trex/pararel/ and zsre/ as docs/data.md lists them.
-// --shown: how many CounterFact facts the embedded base models are trained on.
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildCounterfact } from "./build_counterfact.mjs";
@@ -15,13 +14,11 @@ const { values } = parseArgs({
   options: {
     sources: { type: "string" },
     out: { type: "string", default: fileURLToPath(new URL("../../assets/data", import.meta.url)) },
-    shown: { type: "string", default: "8000" },
   },
 });
-const shownCount = Number(values.shown);
-if (values.sources === undefined || !Number.isSafeInteger(shownCount) || shownCount < 0) {
-  console.error("expected --sources DIR [--out DIR] [--shown COUNT]");
+if (values.sources === undefined) {
+  console.error("expected --sources DIR [--out DIR]");
   process.exit(2);
 }
-console.log(JSON.stringify(buildCounterfact(values.sources, values.out, { shownCount }), null, 2));
+console.log(JSON.stringify(buildCounterfact(values.sources, values.out), null, 2));
 console.log(JSON.stringify(await buildZsre(values.sources, values.out), null, 2));

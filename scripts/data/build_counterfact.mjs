@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadCounterfactFacts } from "./counterfact_facts.mjs";
-import { separateNeighbours, splitAndShow } from "./counterfact_splits.mjs";
+import { assignSplits, separateNeighbours } from "./counterfact_splits.mjs";
 import { describeSources, sha256, toJsonLines, writeAsset } from "./write_assets.mjs";
 
 const CASES = ["edit", "train", "val"].map((part) => `counterfact/counterfact-${part}.json`);
@@ -22,9 +22,9 @@ const tally = (facts, keyOf) => {
   return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)));
 };
 
-export function buildCounterfact(sources, out, { shownCount }) {
+export function buildCounterfact(sources, out) {
   const source = loadCounterfactFacts(sources);
-  const facts = splitAndShow(source.facts, shownCount);
+  const facts = assignSplits(source.facts);
   const crossing = separateNeighbours(facts);
   writeAsset(out, "counterfact/facts.jsonl.gz", toJsonLines(facts));
   writeAsset(
@@ -38,15 +38,9 @@ export function buildCounterfact(sources, out, { shownCount }) {
       describeFolder(sources, "lama_trex/pararel/graphs_json"),
       describeFolder(sources, "lama_trex/pararel/trex_lms_vocab"),
     ],
-    options: { shown: shownCount },
     cases: source.caseCount,
     facts: facts.length,
-    shownFacts: facts.filter((fact) => fact.shown).length,
     splits: tally(facts, (fact) => fact.split),
-    shownSplits: tally(
-      facts.filter((fact) => fact.shown),
-      (fact) => fact.split,
-    ),
     relations: tally(facts, (fact) => fact.relation),
     droppedCases: Object.fromEntries(source.droppedCounts),
     neighbours: facts.filter((fact) => fact.locality).length,

@@ -1,5 +1,4 @@
-import { Rng } from "../../dist/data/random.js";
-import { SPLIT_SEED, splitByGroup } from "../../dist/data/splits.js";
+import { splitByGroup } from "../../dist/data/splits.js";
 import { groupKey } from "../../dist/data/text.js";
 
 /** Shares of the facts; the rest is train. */
@@ -8,25 +7,11 @@ const SHARES = { test: 0.15, validation: 0.05 };
 /** Where a neighbourhood subject occurs in several splits, the earlier one here keeps it. */
 const PRECEDENCE = ["test", "validation", "train"];
 
-/**
- * Gives every fact its split and says which facts the embedded base models are shown.
- * @param {object[]} facts
- * @param {number} shownCount how many facts are shown, at least; whole subjects, drawn with a fixed seed
- */
-export function splitAndShow(facts, shownCount) {
+/** Gives every fact the split of its subject. */
+export function assignSplits(facts) {
   const groups = facts.map((fact) => groupKey(fact.subject));
   const splitOf = splitByGroup(groups, SHARES);
-  const order = Rng.fromSeed(SPLIT_SEED + 1).shuffle([...new Set(groups)].sort());
-  const sizes = new Map();
-  for (const group of groups) sizes.set(group, (sizes.get(group) ?? 0) + 1);
-  const shown = new Set();
-  let count = 0;
-  for (const group of order) {
-    if (count >= shownCount) break;
-    shown.add(group);
-    count += sizes.get(group);
-  }
-  return facts.map((fact, i) => ({ ...fact, split: splitOf.get(groups[i]), shown: shown.has(groups[i]) }));
+  return facts.map((fact, i) => ({ ...fact, split: splitOf.get(groups[i]) }));
 }
 
 /**

@@ -42,9 +42,7 @@ export class ContentHashes {
       const checksums = z
         .record(z.string(), z.json())
         .parse(JSON.parse(await readFile(join(EMBEDDED_DATA, "checksums.json"), "utf8")));
-      // Variants of a data set, such as counterfact-all, are read from the files of the first part of their name.
-      const folder = `${dataset.split("-")[0]}/`;
-      return configHash(Object.entries(checksums).filter(([file]) => file.startsWith(folder)));
+      return configHash(Object.entries(checksums).filter(([file]) => file.startsWith(`${dataset}/`)));
     });
   }
 

@@ -13,14 +13,9 @@ export interface DatasetEntry {
 /** The embedded data sets. A new one is a file in `datasets/` and a line here. */
 export const DATASETS: Readonly<Record<string, DatasetEntry>> = {
   counterfact: {
-    title: "CounterFact with ParaRel rephrases: the facts shown to the embedded base models",
+    title: "CounterFact with ParaRel rephrases",
     licence: "MIT",
     load: () => loadCounterfact(),
-  },
-  "counterfact-all": {
-    title: "CounterFact with ParaRel rephrases: all facts",
-    licence: "MIT",
-    load: () => loadCounterfact({ onlyShown: false }),
   },
   zsre: {
     title: "zsRE: 1,000 training and all of the 1,037 + KnowEdit test questions",

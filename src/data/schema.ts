@@ -25,7 +25,6 @@ export const recordSchema = z
     base_pred: z.string().optional(),
     relation: text.optional(),
     split: z.enum(["train", "validation", "test"]).optional(),
-    shown: z.boolean().optional(),
   })
   .refine(({ base_pred, y_e_options }) => y_e_options.some((label) => label !== base_pred), {
     path: ["y_e_options"],

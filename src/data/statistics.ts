@@ -10,7 +10,6 @@ export interface SplitStatistics {
   readonly records: number;
   readonly groups: number;
   readonly relations: number;
-  readonly shown: number;
   readonly withHardOutOfScope: number;
   readonly withNoisyRephrase: number;
   readonly rephrasesPerRecord: number;
@@ -55,7 +54,6 @@ function describeSplit(records: readonly EditRecord[]): SplitStatistics {
     records: records.length,
     groups: new Set(records.map(({ group }) => group)).size,
     relations: new Set(records.flatMap(({ relation }) => relation ?? [])).size,
-    shown: count(({ shown }) => shown === true),
     withHardOutOfScope: count(({ hard_out }) => hard_out.length > 0),
     withNoisyRephrase: count(({ in_scope_noisy }) => in_scope_noisy.length > 0),
     rephrasesPerRecord: records.length === 0 ? 0 : rephrases / records.length,

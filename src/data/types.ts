@@ -42,8 +42,6 @@ export interface EditRecord {
   /** Relation id, where known: labels of the same relation are plausible edit targets. */
   readonly relation?: string | undefined;
   readonly split?: Split | undefined;
-  /** Whether the embedded base models were trained on the fact. */
-  readonly shown?: boolean | undefined;
 }
 
 export interface Dataset {

@@ -270,7 +270,7 @@ describe("evaluation episodes", () => {
 
   /** Pinned: figures of different versions are comparable only while these stand. */
   test.each([
-    ["counterfact-all", 10, "621bad81378959d2"],
+    ["counterfact", 10, "621bad81378959d2"],
     ["zsre", 10, "a6d23167601e4dca"],
   ])("of %s at K = %i are the published ones", async (name, K, digest) => {
     const { splits } = await loadDataset(name);

@@ -6,7 +6,7 @@ import { makeRecord } from "../support/records.js";
 test("statistics count, measure and find what splits share", () => {
   const { splits, overlaps, examples, name } = datasetStatistics(
     toDataset("toy", [
-      makeRecord("1", { split: "train", relation: "P1", shown: true, x_e: "12345", x_loc: "12345" }),
+      makeRecord("1", { split: "train", relation: "P1", x_e: "12345", x_loc: "12345" }),
       makeRecord("2", { split: "train", relation: "P1", hard_out: [], x_e: "123", x_loc: "123" }),
       makeRecord("3", { split: "test", in_scope: [], y_loc: ["ab"] }),
       // Its neighbour is an edit of train, in one of train's wordings.
@@ -22,7 +22,6 @@ test("statistics count, measure and find what splits share", () => {
     records: 2,
     groups: 2,
     relations: 1,
-    shown: 1,
     withHardOutOfScope: 1,
     withNoisyRephrase: 2,
     rephrasesPerRecord: 3,

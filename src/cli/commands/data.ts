@@ -69,7 +69,6 @@ function statisticsText({ name, splits, overlaps, examples }: DatasetStatistics)
     ["records", of((split) => split.records)],
     ["groups", of((split) => split.groups)],
     ["relations", of((split) => split.relations)],
-    ["shown to the base models", of((split) => split.shown)],
     ["with hard out-of-scope", of((split) => split.withHardOutOfScope)],
     ["with noisy rephrase", of((split) => split.withNoisyRephrase)],
     ["rephrases a record", of((split) => split.rephrasesPerRecord, 1)],

@@ -14,7 +14,6 @@ const factSchema = z.strictObject({
   rephrase_noisy: z.string(),
   locality: z.strictObject({ subject: z.string(), prompt: z.string(), answer: z.string() }).optional(),
   split: z.enum(["train", "validation", "test"]),
-  shown: z.boolean(),
 });
 
 export type CounterfactFact = z.infer<typeof factSchema>;
@@ -42,25 +41,19 @@ function toRecord(fact: CounterfactFact, templates: readonly string[]): EditReco
     y_loc: [fact.object],
     relation: fact.relation,
     split: fact.split,
-    shown: fact.shown,
   };
 }
 
 /**
  * CounterFact (Meng et al. 2022) with ParaRel's templates (Elazar et al. 2021) as clean rephrases, embedded.
  * Hard out-of-scope: CounterFact's neighbourhood prompts.
- * @param onlyShown only the facts that the embedded base models were trained on
  * @throws SeprogError DATA_INVALID if the embedded files are damaged
  */
-export async function loadCounterfact(
-  options: { readonly onlyShown?: boolean; readonly root?: string } = {},
-): Promise<Dataset> {
-  const { onlyShown = true, root } = options;
+export async function loadCounterfact({ root }: { readonly root?: string } = {}): Promise<Dataset> {
   const templates = templatesSchema.parse(JSON.parse(await readAsset("counterfact/templates.json", root)));
   const facts = await readAssetRows("counterfact/facts.jsonl.gz", factSchema, root);
-  const chosen = onlyShown ? facts.filter((fact) => fact.shown) : facts;
   return toDataset(
     "counterfact",
-    chosen.map((fact) => toRecord(fact, templates[fact.relation] ?? [])),
+    facts.map((fact) => toRecord(fact, templates[fact.relation] ?? [])),
   );
 }
