@@ -53,7 +53,6 @@ async function trainInto(
   name: string,
   options: { steps?: number; validateEveryEpochs?: number; stopAt?: number } = {},
 ) {
-  const model = { name: world.path("model"), folder: world.path("model"), checksum: record.modelChecksum };
   const { text } = suite();
   const task = { methodName: "seprog", method: world.method(options), datasets: [world.dataFile], seed: 0 };
   const model = { name: world.path("model"), folder: world.path("model"), checksum: record.modelChecksum };
