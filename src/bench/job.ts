@@ -46,6 +46,8 @@ export interface CellJob {
   readonly evaluation: EvaluationConfig;
   readonly editorDirectory: string;
   readonly configHash: string;
+  /** The run's episode files: one a data set and K, for all methods. */
+  readonly episodesDirectory: string;
   readonly outDirectory: string;
 }
 

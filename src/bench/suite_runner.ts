@@ -25,7 +25,7 @@ export interface SuiteRunOptions {
   readonly jobs: number;
   /** Deletes the run's cells first. */
   readonly fresh: boolean;
-  /** Trains anew even where a trained editor of this configuration is known. */
+  /** Trains anew even where a trained editor of this configuration is known; then every cell is measured anew too. */
   readonly retrain: boolean;
   /** Measures with this trained editor whatever its configuration, and trains none. */
   readonly editorDirectory?: string;
@@ -74,7 +74,8 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
   const plan = await planCells(suite, model, options);
   // Asked before anything is written: without a working addon nothing is left behind.
   const facts = await runJob({ kind: "probe", engine: options.engine }, jobOptions(options));
-  if (options.fresh) await rm(join(folder, RUN_FILES.cells), { recursive: true, force: true });
+  if (options.fresh || options.retrain)
+    await rm(join(folder, RUN_FILES.cells), { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
 
   const finished = new Map<string, CellResult>();

@@ -55,11 +55,11 @@ function expectation(issue: Issue, received: unknown, schema: z.ZodType, value: 
     case "too_small":
       return issue.origin === "number" || issue.origin === "int"
         ? `a number ${issue.inclusive === false ? "above" : "of at least"} ${issue.minimum}`
-        : `at least ${issue.minimum} ${issue.origin === "string" ? "characters" : "items"}`;
+        : `at least ${counted(Number(issue.minimum), issue.origin)}`;
     case "too_big":
       return issue.origin === "number" || issue.origin === "int"
         ? `a number ${issue.inclusive === false ? "below" : "of at most"} ${issue.maximum}`
-        : `at most ${issue.maximum} ${issue.origin === "string" ? "characters" : "items"}`;
+        : `at most ${counted(Number(issue.maximum), issue.origin)}`;
     case "invalid_format":
       return issue.pattern === undefined ? `a valid ${issue.format}` : `text that matches ${issue.pattern}`;
     case "invalid_union":
@@ -71,6 +71,11 @@ function expectation(issue: Issue, received: unknown, schema: z.ZodType, value: 
     default:
       return issue.message;
   }
+}
+
+function counted(count: number, origin: string): string {
+  const unit = origin === "string" ? "character" : "item";
+  return count === 1 ? `one ${unit}` : `${count} ${unit}s`;
 }
 
 function oneOf(known: readonly string[], received: unknown): string {

@@ -182,13 +182,22 @@ describe("suite", () => {
     expect(events).toContainEqual(expect.objectContaining({ type: "editor", reused: true }));
   });
 
-  it("measures everything anew with fresh, and trains anew with retrain", async () => {
+  it("trains and measures anew with retrain", async () => {
     const run = runFolder();
     await runSuite(suite(), options(run));
     const { events, onEvent } = eventsOf();
-    await runSuite(suite(), { ...options(run), fresh: true, retrain: true, onEvent });
+    await runSuite(suite(), { ...options(run), retrain: true, onEvent });
     expect(cellEvents(events)).toBe(2);
     expect(events).toContainEqual(expect.objectContaining({ type: "editor", reused: false }));
+  });
+
+  it("measures everything anew with fresh, with the editor that is there", async () => {
+    const run = runFolder();
+    await runSuite(suite({ k: [1] }), options(run));
+    const { events, onEvent } = eventsOf();
+    await runSuite(suite({ k: [1] }), { ...options(run), fresh: true, onEvent });
+    expect(cellEvents(events)).toBe(1);
+    expect(events).toContainEqual(expect.objectContaining({ type: "editor", reused: true }));
   });
 
   it("does not take a cell of another configuration for finished", async () => {

@@ -112,7 +112,7 @@ methods:
     const at = (settings: string[]) =>
       failure(() => loadSuite(write("cells.yaml", SMALL), parseOverrides(settings))).message;
     expect(at(["k=[1,4,1]"])).toContain("--set k=[1,4,1]: expected values that differ from each other (`k`)");
-    expect(at(["seeds=[]"])).toContain("expected at least 1 items for `seeds`");
+    expect(at(["seeds=[]"])).toContain("expected at least one item for `seeds`");
     expect(at(["methods={}"])).toContain("expected at least one method (`methods`)");
     expect(at(["methods={'a b': {editor: {kind: seprog}}}"])).toContain("names made of letters");
   });

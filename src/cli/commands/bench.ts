@@ -31,7 +31,11 @@ export const bench = defineCommand({
     jobs: jobsOption,
     resume: { type: "boolean", default: true, describe: "Keep finished cells of the same configuration" },
     fresh: { type: "boolean", default: false, describe: "Measure every cell anew; trained editors stay" },
-    retrain: { type: "boolean", default: false, describe: "Train the editors anew" },
+    retrain: {
+      type: "boolean",
+      default: false,
+      describe: "Train the editors anew, and measure every cell with them",
+    },
   },
   run: async (args) => {
     const { engineChoice } = await import("../engine_choice.js");
