@@ -1,8 +1,9 @@
+import { SeprogError } from "../errors.js";
 import type { ModelInfo } from "../native/addon.js";
 import type { Engine as NativeEngine, Model as NativeModel } from "../native/engine.js";
 import { EditCodec } from "../tokenizers/edit_codec.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
-import { readTrained } from "../training/trained_editors.js";
+import { bundledEditors, readTrained } from "../training/trained_editors.js";
 import { type Answer, type AskOptions, answerAll } from "./answers.js";
 import { Editor } from "./editor.js";
 
@@ -34,10 +35,14 @@ export class BaseModel implements AsyncDisposable {
   }
 
   /**
-   * @param folder a trained editor, as `seprog-native train` and `bench` write it
+   * @param folder a trained editor, as `seprog-native train` and `bench` write it; default: the one that comes with the
+   * package
    * @throws SeprogError CHECKPOINT_INVALID if there is none or it was trained on another base model
    */
-  async loadEditor(folder: string, options: { readonly signal?: AbortSignal } = {}): Promise<Editor> {
+  async loadEditor(
+    folder = bundledEditor(),
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Editor> {
     const { method, seed, text } = await readTrained(folder);
     const { editEncoder } = method.editor;
     const editTokenizer =
@@ -59,4 +64,13 @@ export class BaseModel implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
+}
+
+function bundledEditor(): string {
+  const [first] = bundledEditors();
+  if (first !== undefined) return first;
+  throw new SeprogError(
+    "CONFIG_INVALID",
+    "expected the folder of a trained editor for `loadEditor` but received none, and none is bundled; make one with seprog-native train",
+  );
 }
