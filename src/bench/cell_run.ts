@@ -6,7 +6,7 @@ import { finished } from "node:stream/promises";
 import { loadJsonl } from "../data/datasets/jsonl.js";
 import { evaluationEpisodes } from "../data/evaluation_episodes.js";
 import { loadDataset } from "../data/registry.js";
-import type { Dataset, EditRecord, Split } from "../data/types.js";
+import type { EditRecord } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import { type CellName, evaluateCell } from "../evaluation/cell.js";
 import type { CellResult, EditRecordLine } from "../evaluation/records.js";
@@ -17,7 +17,9 @@ import { toBatch } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
 import { readTrained, type TrainedEditor } from "../training/trained_editors.js";
 import { datasetLabel } from "./grid.js";
+import { ContentHashes, episodesHash } from "./identity.js";
 import type { CellJob } from "./job.js";
+import { runEpisodes } from "./run_episodes.js";
 import { openSession } from "./session.js";
 
 /** Measures one cell in this process: edits.jsonl as it goes, result.json last and by rename. */
@@ -39,16 +41,23 @@ export async function measureCell(
   const editor = await engine.createEditor(spec, base);
   await editor.restore(job.editorDirectory);
 
-  const dataset = await loadCellData(task.dataset, trained, evaluation.split);
-  const known = await predictBase(base, dataset.splits[evaluation.split], codec, calls);
-  const episodes = evaluationEpisodes(known, task.K, {
-    maxEdits: evaluation.maxEdits,
-    minEpisodes: evaluation.minEpisodes,
-    rephrasesPerEdit: evaluation.rephrasesPerEdit,
-    outScope: evaluation.outScope,
+  const { dataset, K } = task;
+  const { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope } = evaluation;
+  const wholeFile = isUnseenFile(dataset, trained);
+  const data = await (wholeFile ? loadJsonl(dataset, { split }) : loadDataset(dataset));
+  const records = data.splits[split];
+  const origin = { dataset, wholeFile, K, evaluation, model: job.model, text: job.text };
+  const episodes = await runEpisodes({
+    path: join(job.episodesDirectory, `${datasetLabel(dataset)}-K${K}.jsonl`),
+    identity: await episodesHash(origin, new ContentHashes()),
+    records,
+    draw: async () => {
+      const known = await predictBase(base, records, codec, calls);
+      return evaluationEpisodes(known, K, { maxEdits, minEpisodes, rephrasesPerEdit, outScope });
+    },
   });
   const [first] = episodes;
-  if (first === undefined) throw noEpisodes(task.dataset, known);
+  if (first === undefined) throw noEpisodes(dataset, records);
 
   // The cost of a step does not depend on the weights: a fresh editor keeps the measured one untouched.
   const scratch = await engine.createEditor(spec, base);
@@ -90,9 +99,8 @@ export async function measureCell(
 }
 
 /** Of a file the editor has not seen every record may be asked; else only those of the split. */
-function loadCellData(dataset: string, { datasets }: TrainedEditor, split: Split): Promise<Dataset> {
-  const unseen = dataset.endsWith(".jsonl") && !datasets.includes(dataset);
-  return unseen ? loadJsonl(dataset, { split }) : loadDataset(dataset);
+function isUnseenFile(dataset: string, { datasets }: TrainedEditor): boolean {
+  return dataset.endsWith(".jsonl") && !datasets.includes(dataset);
 }
 
 function noEpisodes(dataset: string, records: readonly EditRecord[]): SeprogError {

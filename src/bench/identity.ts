@@ -93,6 +93,34 @@ export async function editorOrigin(
   };
 }
 
+/** What a cell's episodes are drawn from. */
+export interface EpisodesOrigin {
+  readonly dataset: string;
+  /** All records of a user's file, or only those of the split. */
+  readonly wholeFile: boolean;
+  readonly K: number;
+  readonly evaluation: EvaluationConfig;
+  /** The base model's answers decide which labels change something. */
+  readonly model: { readonly checksum: string };
+  readonly text: TextConfig;
+}
+
+/** Everything that decides the episodes; neither method nor seed is among it. */
+export async function episodesHash(origin: EpisodesOrigin, contents: ContentHashes): Promise<string> {
+  const { dataset, wholeFile, K, evaluation, model, text } = origin;
+  const { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope } = evaluation;
+  return configHash({
+    version: EVALUATION_VERSION,
+    dataset: datasetIdentity(dataset),
+    data: await contents.dataset(dataset),
+    wholeFile,
+    K,
+    evaluation: { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope },
+    model: model.checksum,
+    text,
+  });
+}
+
 /** Everything that decides a cell's figures but the machine. */
 export async function cellHash(
   cell: CellTask,

@@ -27,6 +27,8 @@ export interface SuiteRunOptions {
   readonly fresh: boolean;
   /** Trains anew even where a trained editor of this configuration is known; then every cell is measured anew too. */
   readonly retrain: boolean;
+  /** Where trained editors are kept and looked for first; default: `editors` in the run's folder. */
+  readonly editorsDirectory?: string;
   /** Measures with this trained editor whatever its configuration, and trains none. */
   readonly editorDirectory?: string;
   readonly signal?: AbortSignal;
@@ -76,6 +78,7 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
   const facts = await runJob({ kind: "probe", engine: options.engine }, jobOptions(options));
   if (options.fresh || options.retrain)
     await rm(join(folder, RUN_FILES.cells), { recursive: true, force: true });
+  if (options.fresh) await rm(join(folder, RUN_FILES.episodes), { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
 
   const finished = new Map<string, CellResult>();
@@ -175,7 +178,7 @@ async function provideEditor(
   options: SuiteRunOptions,
 ): Promise<string> {
   const { folder, engine, onEvent, editorDirectory } = options;
-  const root = join(folder, "editors");
+  const root = options.editorsDirectory ?? join(folder, "editors");
   const found = editorDirectory ?? (options.retrain ? undefined : await findTrained(hash, [root]));
   if (found !== undefined) {
     onEvent?.({ type: "editor", label, reused: true, folder: found });
@@ -211,6 +214,7 @@ async function measure(
       evaluation: suite.evaluation,
       editorDirectory,
       configHash: hash,
+      episodesDirectory: join(options.folder, RUN_FILES.episodes),
       outDirectory: folder,
     },
     { ...jobOptions(options), onEvent: (event) => onEvent?.({ type: "job", label, event }) },

@@ -23,6 +23,11 @@ export const bench = defineCommand({
   options: {
     suite: suiteOption,
     out: { type: "string", requiresArg: true, describe: "Run folder (default: runs/<suite's name>)" },
+    editors: {
+      type: "string",
+      requiresArg: true,
+      describe: "Where trained editors are kept and looked for first (default: in the run folder)",
+    },
     set: setOption,
     data: dataOption,
     device: deviceOption,
@@ -46,6 +51,7 @@ export const bench = defineCommand({
       benchSuite(suite, {
         folder: args.out ?? `runs/${suite.name}`,
         engine: engineChoice(args),
+        ...(args.editors !== undefined && { editorsDirectory: args.editors }),
         jobs: args.jobs,
         fresh: args.fresh || !args.resume,
         retrain: args.retrain,
