@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <system_error>
 #include <unordered_set>
 
 #include "error.h"
@@ -199,8 +200,8 @@ class Parser {
       digits();
     }
     double value = 0;
-    std::from_chars(text_.data() + begin, text_.data() + at_, value);
-    if (!std::isfinite(value)) {
+    const auto result = std::from_chars(text_.data() + begin, text_.data() + at_, value);
+    if (result.ec != std::errc()) {
       at_ = begin;
       refuse("a number that a double can hold");
     }
