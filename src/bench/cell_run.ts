@@ -10,6 +10,7 @@ import type { EditRecord } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import { type CellName, evaluateCell } from "../evaluation/cell.js";
 import type { CellResult, EditRecordLine } from "../evaluation/records.js";
+import { editorSubject } from "../evaluation/subject.js";
 import { writeJsonAtomically } from "../files.js";
 import { RUN_FILES } from "../report/run_data.js";
 import { predictBase } from "../training/base_predictions.js";
@@ -75,10 +76,7 @@ export async function measureCell(
   const result = await evaluateCell(
     {
       name,
-      subject: {
-        base,
-        apply: (requests, options) => editor.edit(requests, base, options),
-      },
+      subject: editorSubject(editor, base, evaluation.gate),
       episodes,
       codec,
       evaluation,
