@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import type { EvaluationConfig } from "../config/evaluation.js";
+import { episodesChecksum } from "../data/episode_file.js";
 import type { Episode } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import { type BootstrapOptions, type Estimate, medianEstimate } from "../metrics/bootstrap.js";
@@ -160,14 +160,4 @@ function always(estimate: Estimate | null, what: string): Estimate {
       `expected questions to measure ${what} on but the episodes hold none; lower \`evaluation.outScope.hardShare\` or use more data`,
     );
   return estimate;
-}
-
-/** SHA-256 over everything the episodes ask. */
-export function episodesChecksum(episodes: readonly Episode[]): string {
-  const hash = createHash("sha256");
-  for (const { edits, inScope, outScope } of episodes)
-    hash.update(
-      JSON.stringify([edits.map(({ record, x_e, y_e }) => [record.id, x_e, y_e]), inScope, outScope]),
-    );
-  return hash.digest("hex");
 }

@@ -20,6 +20,7 @@ export const RUN_FILES = {
   markdown: "report.md",
   html: "report.html",
   cells: "cells",
+  episodes: "episodes",
   result: "result.json",
   edits: "edits.jsonl",
 } as const;

@@ -144,6 +144,7 @@ describe("an editor", () => {
         evaluation: config.evaluation,
         editorDirectory: world.path("editor"),
         configHash: "0123456789abcdef",
+        episodesDirectory: world.path("episodes"),
         outDirectory: world.path("cell"),
       },
       {},

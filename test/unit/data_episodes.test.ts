@@ -1,9 +1,14 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readEpisodeFile, writeEpisodeFile } from "../../src/data/episode_file.js";
+import { parse } from "yaml";
+import { ContentHashes, type EpisodesOrigin, episodesHash } from "../../src/bench/identity.js";
+import { runEpisodes } from "../../src/bench/run_episodes.js";
+import { evaluationSchema } from "../../src/config/evaluation.js";
+import { suiteSchema, textSchema } from "../../src/config/suite.js";
+import { episodesChecksum, readEpisodeFile, writeEpisodeFile } from "../../src/data/episode_file.js";
 import { drawOutScope, phrasings } from "../../src/data/episodes.js";
 import { episodeCount, evaluationEpisodes } from "../../src/data/evaluation_episodes.js";
 import { LabelPool, withBasePredictions } from "../../src/data/labels.js";
@@ -12,7 +17,7 @@ import { RecordStream } from "../../src/data/record_stream.js";
 import { loadDataset } from "../../src/data/registry.js";
 import { sameAnswer } from "../../src/data/text.js";
 import { STANDARD_K, TrainingSampler } from "../../src/data/training_sampler.js";
-import { COPY, type Episode } from "../../src/data/types.js";
+import { COPY, type Dataset, type EditRecord, type Episode } from "../../src/data/types.js";
 import { makeRecord, makeRecords } from "../support/records.js";
 
 /** What docs/data.md asks of every episode; an empty list if it is met. */
@@ -33,6 +38,24 @@ function faults({ edits, inScope, outScope }: Episode, K: number): string[] {
       .filter(({ editIndex, y }) => edits[editIndex]?.y_e !== y)
       .map(({ x }) => `${x} has another label than its edit`),
   ];
+}
+
+const ALL_ROLES = ["edit", "hard", "noisy", "random", "rephrase", "self"];
+
+const allTexts = (record: EditRecord): string[] => [
+  record.x_e,
+  ...phrasings(record),
+  ...record.in_scope_noisy.map(({ x }) => x),
+  ...record.hard_out.map(({ x }) => x),
+];
+
+const loaded = new Map<string, Promise<Dataset>>();
+
+/** Each set is read once: unpacking the large one takes longer than most checks of it. */
+function loadOnce(name: string): Promise<Dataset> {
+  const dataset = loaded.get(name) ?? loadDataset(name);
+  loaded.set(name, dataset);
+  return dataset;
 }
 
 describe("RecordStream", () => {
@@ -162,6 +185,53 @@ describe("TrainingSampler", () => {
   });
 });
 
+describe.each(["counterfact", "zsre"])("training on %s", (name) => {
+  test("meets no test subject and no test question, in any role", async () => {
+    const { train, test } = (await loadOnce(name)).splits;
+    const testGroups = new Set([
+      ...test.map(({ group }) => group),
+      ...test.flatMap(({ hard_out }) => hard_out.flatMap(({ group }) => group ?? [])),
+    ]);
+    const testTexts = new Set(test.flatMap(allTexts));
+    const groupsOfText = new Map<string, Set<string>>();
+    const tell = (x: string, group: string) =>
+      groupsOfText.set(x, (groupsOfText.get(x) ?? new Set<string>()).add(group));
+    for (const record of train) {
+      for (const x of [record.x_e, ...phrasings(record)]) tell(x, record.group);
+      for (const { x } of record.in_scope_noisy) tell(x, record.group);
+      for (const { x, group = record.group } of record.hard_out) tell(x, group);
+    }
+
+    const sampler = new TrainingSampler(train, { noisyShare: 0.2 });
+    const textsOf = new Map<string, Set<string>>();
+    const meet = (role: string, x: string) =>
+      textsOf.set(role, (textsOf.get(role) ?? new Set<string>()).add(x));
+    const edited = new Set<string>();
+    while (edited.size < train.length) {
+      for (const { edits, inScope, outScope } of sampler.next().episodes) {
+        for (const { record, x_e } of edits) {
+          edited.add(record.id);
+          meet("edit", x_e);
+        }
+        for (const { kind, x } of inScope) meet(kind, x);
+        for (const { kind, x } of outScope) meet(kind, x);
+      }
+    }
+
+    const roles = name === "zsre" ? ["edit", "random", "rephrase", "self"] : ALL_ROLES;
+    expect([...textsOf.keys()].sort()).toEqual(roles);
+    for (const texts of textsOf.values()) {
+      const drawn = [...texts];
+      expect(drawn.filter((x) => testTexts.has(x))).toEqual([]);
+      // Every text is one whose subject is known, and none of its subjects is tested.
+      expect(drawn.filter((x) => !groupsOfText.has(x))).toEqual([]);
+      expect(drawn.filter((x) => [...(groupsOfText.get(x) ?? [])].some((g) => testGroups.has(g)))).toEqual(
+        [],
+      );
+    }
+  });
+});
+
 describe("labels", () => {
   test("a base prediction excludes labels, and records that no label would change", () => {
     const records = [
@@ -223,12 +293,24 @@ describe("evaluation episodes", () => {
   test.each([
     [2000, 1, 2000],
     [5000, 1, 2000],
-    [1183, 10, 118],
-    [5000, 64, 32],
-    [1183, 128, 9],
+    [3121, 10, 200],
+    [1488, 10, 148],
+    [3121, 64, 32],
+    [3121, 128, 16],
+    [1488, 128, 11],
     [200, 128, 8],
   ])("of %i records at K = %i there are %i", (records, K, count) => {
     expect(episodeCount(records, K)).toBe(count);
+  });
+
+  test.each([
+    ["counterfact", [500, 125, 50, 25, 8, 8]],
+    ["zsre", [500, 125, 50, 25, 8, 8]],
+  ])("the bundled suite asks enough of %s at every K", async (name, counts) => {
+    const text = await readFile(new URL("../../bench/suites/mini.yaml", import.meta.url), "utf8");
+    const { evaluation, k } = suiteSchema.parse(parse(text));
+    const { splits } = await loadOnce(name);
+    expect(k.map((K) => episodeCount(splits.test.length, K, evaluation))).toEqual(counts);
   });
 
   test("are the same every time, and others with another seed", () => {
@@ -257,7 +339,7 @@ describe("evaluation episodes", () => {
   });
 
   test.each(["counterfact", "zsre"])("of %s keep the rules at every standard K", async (name) => {
-    const { splits } = await loadDataset(name);
+    const { splits } = await loadOnce(name);
     const trainGroups = new Set(splits.train.map(({ group }) => group));
     for (const K of STANDARD_K) {
       const episodes = evaluationEpisodes(splits.test, K);
@@ -273,7 +355,7 @@ describe("evaluation episodes", () => {
     ["counterfact", 10, "621bad81378959d2"],
     ["zsre", 10, "a6d23167601e4dca"],
   ])("of %s at K = %i are the published ones", async (name, K, digest) => {
-    const { splits } = await loadDataset(name);
+    const { splits } = await loadOnce(name);
     const hash = createHash("sha256");
     for (const { edits, inScope, outScope } of evaluationEpisodes(splits.test, K))
       hash.update(JSON.stringify([edits.map(({ record, y_e }) => [record.id, y_e]), inScope, outScope]));
@@ -292,30 +374,122 @@ describe("episode files", () => {
     const records = makeRecords(50);
     const episodes = evaluationEpisodes(records, 4);
     const path = join(folder, "new/folder/k4.jsonl");
-    await writeEpisodeFile(path, episodes);
-    expect(await readEpisodeFile(path, records)).toEqual(episodes);
+    await writeEpisodeFile(path, "one", episodes);
+    expect(await readEpisodeFile(path, "one", records)).toEqual(episodes);
     expect(await readdir(join(folder, "new/folder"))).toEqual(["k4.jsonl"]);
+  });
+
+  test("that are missing, or were drawn from something else, are not read", async () => {
+    const records = makeRecords(20);
+    const path = join(folder, "identity.jsonl");
+    expect(await readEpisodeFile(path, "one", records)).toBeUndefined();
+    await writeEpisodeFile(path, "one", evaluationEpisodes(records, 2));
+    expect(await readEpisodeFile(path, "two", records)).toBeUndefined();
   });
 
   test("of other data are refused with file:line", async () => {
     const path = join(folder, "other.jsonl");
-    await writeEpisodeFile(path, evaluationEpisodes(makeRecords(20), 2));
-    await expect(readEpisodeFile(path, makeRecords(3))).rejects.toThrow(
+    await writeEpisodeFile(path, "one", evaluationEpisodes(makeRecords(20), 2));
+    await expect(readEpisodeFile(path, "one", makeRecords(3))).rejects.toThrow(
       /other\.jsonl:\d+: `edits`: expected a record of the data set/,
     );
   });
 
+  test("name the SHA-256 of the lines below the first", async () => {
+    const episodes = evaluationEpisodes(makeRecords(20), 2);
+    const path = join(folder, "sum.jsonl");
+    await writeEpisodeFile(path, "one", episodes);
+    const text = await readFile(path, "utf8");
+    const below = text.slice(text.indexOf("\n") + 1);
+    const sha256 = createHash("sha256").update(below).digest("hex");
+    expect(JSON.parse(text.slice(0, text.indexOf("\n")))).toEqual({
+      schemaVersion: 1,
+      identity: "one",
+      sha256,
+    });
+    expect(episodesChecksum(episodes)).toBe(sha256);
+  });
+
+  test.each<[string, (lines: readonly string[]) => readonly string[]]>([
+    ["fewer lines", (lines) => lines.slice(0, -1)],
+    ["no episode", (lines) => lines.slice(0, 1)],
+    ["another order", ([header = "", first = "", ...rest]) => [header, ...rest, first]],
+    ["another label", (lines) => lines.map((line) => line.replaceAll("new 7", "new 8"))],
+  ])("with %s are refused", async (_, change) => {
+    const records = makeRecords(20);
+    const path = join(folder, "changed.jsonl");
+    await writeEpisodeFile(path, "one", evaluationEpisodes(records, 2));
+    const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
+    await writeFile(path, `${change(lines).join("\n")}\n`);
+    const reading = readEpisodeFile(path, "one", records);
+    await expect(reading).rejects.toMatchObject({ code: "DATA_INVALID" });
+    await expect(reading).rejects.toThrow(/expected the episodes that were written to .*changed\.jsonl/);
+  });
+
+  const header = JSON.stringify({ schemaVersion: 1, identity: "one", sha256: "" });
   test.each([
-    ["", /at least one episode/],
-    ["{}", /:1: `edits`/],
+    ["", /expected the episodes/],
+    ["{}", /:1: `schemaVersion`/],
+    [`${header}\n{}`, /:2: `edits`/],
     [
-      '{"edits":[],"inScope":[{"x":"a","y":"b","editIndex":0,"kind":"self"}],"outScope":[]}',
-      /`inScope\.editIndex`/,
+      `${header}\n{"edits":[],"inScope":[{"x":"a","y":"b","editIndex":0,"kind":"self"}],"outScope":[]}`,
+      /:2: `inScope\.editIndex`/,
     ],
   ])("%j is refused", async (content, message) => {
     const path = join(folder, "bad.jsonl");
     await writeFile(path, content);
-    await expect(readEpisodeFile(path, [])).rejects.toThrow(message);
-    await expect(readEpisodeFile(path, [])).rejects.toMatchObject({ code: "DATA_INVALID" });
+    await expect(readEpisodeFile(path, "one", [])).rejects.toThrow(message);
+    await expect(readEpisodeFile(path, "one", [])).rejects.toMatchObject({ code: "DATA_INVALID" });
+  });
+});
+
+describe("a run's episodes", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "seprog-run-"));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  test("are drawn once and read by every later cell, until what they are drawn from differs", async () => {
+    const records = makeRecords(40);
+    let draws = 0;
+    const episodesFor = (identity: string) =>
+      runEpisodes({
+        path: join(folder, "data-K4.jsonl"),
+        identity,
+        records,
+        draw: async () => evaluationEpisodes(records, 4, { seed: draws++ }),
+      });
+    const first = await episodesFor("one");
+    expect(await episodesFor("one")).toEqual(first);
+    expect(draws).toBe(1);
+    expect(await episodesFor("two")).not.toEqual(first);
+    expect(draws).toBe(2);
+  });
+
+  test("depend on data, K, base model and how much is asked, on nothing else of the evaluation", async () => {
+    const origin = {
+      dataset: "zsre",
+      wholeFile: false,
+      K: 4,
+      evaluation: evaluationSchema.parse({}),
+      model: { checksum: "0" },
+      text: textSchema.parse({}),
+    };
+    const hash = (change: Partial<EpisodesOrigin> = {}) =>
+      episodesHash({ ...origin, ...change }, new ContentHashes());
+    const base = await hash();
+    const evaluation = (change: object) => ({ evaluation: evaluationSchema.parse(change) });
+    expect(await hash(evaluation({ batchSize: 7, gate: "always", timing: { repetitions: 3 } }))).toBe(base);
+    const others = await Promise.all([
+      hash({ dataset: "counterfact" }),
+      hash({ K: 5 }),
+      hash({ model: { checksum: "1" } }),
+      hash({ wholeFile: true }),
+      hash(evaluation({ maxEdits: 7 })),
+      hash(evaluation({ split: "validation" })),
+      hash(evaluation({ outScope: { hardShare: 0 } })),
+    ]);
+    expect(new Set([base, ...others]).size).toBe(8);
   });
 });
