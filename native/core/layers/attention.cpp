@@ -1,21 +1,82 @@
 #include "attention.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_softmax_backward_data.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <limits>
 
 namespace seprog {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
 constexpr float kHidden = std::numeric_limits<float>::lowest();
 
+/// softmax(q kᵀ + bias) in the memory of the scores.
+at::Tensor probabilities(const at::Tensor& q_BHQC, const at::Tensor& k_BHKC, const at::Tensor& bias) {
+  at::Tensor p_BHQK = at::matmul(q_BHQC, k_BHKC.transpose(-1, -2));
+  if (bias.defined()) p_BHQK.add_(bias);
+  at::softmax_out(p_BHQK, p_BHQK, -1);
+  return p_BHQK;
+}
+
+/// Keeps q, k, v and the probabilities; everything else lives in place.
+class Attention : public torch::autograd::Function<Attention> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& q_BHQC, const at::Tensor& k_BHKC,
+                            const at::Tensor& v_BHKC, const at::Tensor& bias) {
+    const at::Tensor p_BHQK = probabilities(q_BHQC, k_BHKC, bias);
+    context->save_for_backward({q_BHQC, k_BHKC, v_BHKC, bias, p_BHQK});
+    return at::matmul(p_BHQK, v_BHKC);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list above) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor& g_BHQC = above[0];
+    const at::Tensor& q_BHQC = saved[0];
+    const at::Tensor& k_BHKC = saved[1];
+    const at::Tensor& v_BHKC = saved[2];
+    const at::Tensor& bias = saved[3];
+    at::Tensor p_BHQK = saved[4];
+    const bool again = at::GradMode::is_enabled();
+    if (again) {  // a graph of the gradient was asked for: from the inputs on, in plain operations
+      at::Tensor scores_BHQK = at::matmul(q_BHQC, k_BHKC.transpose(-1, -2));
+      if (bias.defined()) scores_BHQK = scores_BHQK + bias;
+      p_BHQK = at::softmax(scores_BHQK, -1);
+    }
+    at::Tensor dq, dk, dv, dBias;
+    if (context->needs_input_grad(2)) dv = at::matmul(p_BHQK.transpose(-1, -2), g_BHQC);
+    const bool wantBias = bias.defined() && context->needs_input_grad(3);
+    if (context->needs_input_grad(0) || context->needs_input_grad(1) || wantBias) {
+      at::Tensor ds_BHQK = at::matmul(g_BHQC, v_BHKC.transpose(-1, -2));
+      if (again) {
+        ds_BHQK = p_BHQK * (ds_BHQK - (p_BHQK * ds_BHQK).sum(-1, true));
+      } else {
+        at::_softmax_backward_data_out(ds_BHQK, ds_BHQK, p_BHQK, -1, p_BHQK.scalar_type());
+      }
+      if (context->needs_input_grad(0)) dq = at::matmul(ds_BHQK, k_BHKC);
+      if (context->needs_input_grad(1)) dk = at::matmul(ds_BHQK.transpose(-1, -2), q_BHQC);
+      if (wantBias) dBias = ds_BHQK.sum_to_size(bias.sizes());
+    }
+    return {dq, dk, dv, dBias};
+  }
+};
+
+}  // namespace
+
 at::Tensor attend(const at::Tensor& q_BHQC, const at::Tensor& k_BHKC, const at::Tensor& v_BHKC, const at::Tensor& bias) {
-  at::Tensor scores_BHQK = at::matmul(q_BHQC, k_BHKC.transpose(-1, -2));
-  if (bias.defined()) scores_BHQK = scores_BHQK + bias;
-  return at::matmul(at::softmax(scores_BHQK, -1), v_BHKC);
+  const bool recorded =
+      at::GradMode::is_enabled() && (q_BHQC.requires_grad() || k_BHKC.requires_grad() || v_BHKC.requires_grad() ||
+                                     (bias.defined() && bias.requires_grad()));
+  if (recorded) return Attention::apply(q_BHQC, k_BHKC, v_BHKC, bias);
+  return at::matmul(probabilities(q_BHQC, k_BHKC, bias), v_BHKC);
 }
 
 at::Tensor keyMask(const at::Tensor& mask_BK) {

@@ -14,7 +14,7 @@ class RaggedLayout {
   /// Row b has lengths[b] real positions, columns 0 … lengths[b]−1.
   RaggedLayout(const std::vector<int64_t>& lengths, int64_t columns, const at::Device& device);
 
-  int64_t rows() const { return rows_; }
+  int64_t rows() const { return static_cast<int64_t>(length_B_.size()); }
   int64_t columns() const { return columns_; }
   int64_t realCount() const { return realCount_; }
   bool full() const { return !flat_N_.defined(); }
@@ -23,16 +23,19 @@ class RaggedLayout {
   at::Tensor pack(const at::Tensor& grid) const;
   /// [N, …] → [B·T, …], zero at padding.
   at::Tensor unpack(const at::Tensor& packed) const;
-  /// [N, H·C] → [B, H, T, C], zero at padding.
+  /// [N, H·C] → [B, H, T, C] in one copy, zero at padding. Differentiable any number of times, as is mergeHeads().
   at::Tensor splitHeads(const at::Tensor& packed, int64_t heads) const;
-  /// [B, H, T, C] → [N, H·C].
+  /// [B, H, T, C] → [N, H·C] in one copy.
   at::Tensor mergeHeads(const at::Tensor& byHead) const;
 
  private:
-  int64_t rows_;
+  friend struct HeadMoves;
+
   int64_t columns_;
   int64_t realCount_ = 0;
-  at::Tensor flat_N_;  // undefined when every position is real
+  std::vector<int64_t> length_B_;
+  std::vector<int64_t> start_B_;  // first packed row of each row
+  at::Tensor flat_N_;             // undefined when every position is real
 };
 
 }  // namespace seprog

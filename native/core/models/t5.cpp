@@ -104,6 +104,17 @@ struct KeysValues {
   at::Tensor v_BHKC;
 };
 
+/// The real positions of an encoder's output: what cross-attention projects.
+struct EncodedRows {
+  explicit EncodedRows(const Encoded& encoded)
+      : layout(encoded.source.lengths, encoded.source.columns(), encoded.h_BSD.device()),
+        h_ND(layout.pack(encoded.h_BSD.reshape({-1, encoded.h_BSD.size(2)}))) {}
+  RaggedLayout layout;
+  at::Tensor h_ND;
+};
+
+Scope blockScope(const Scope& stack, int64_t index) { return stack / "block" / std::to_string(index) / "layer"; }
+
 /// Rows of the decoder stack that run through a pass, and what they see.
 struct DecoderRows {
   RaggedLayout layout;
@@ -167,7 +178,9 @@ class T5 final : public Architecture {
   at::Tensor encoderMask(const TokenBatch& source) const {
     return source.fullyReal ? at::Tensor() : keyMask(source.mask_BS);
   }
-  KeysValues crossMemory(const Scope& decoder, int64_t block, const Encoded& encoded) const;
+  KeysValues crossMemory(const Scope& decoder, int64_t block, const EncodedRows& encoded) const {
+    return keysValues(blockScope(decoder, block) / "1" / "EncDecAttention", encoded.h_ND, encoded.layout);
+  }
   /// What a decoder block does after its self-attention keys and values are known.
   at::Tensor finishBlock(const Scope& block, const at::Tensor& x_ND, const at::Tensor& normed_ND,
                          const DecoderRows& rows, const KeysValues& self, const KeysValues& cross) const;
@@ -175,8 +188,6 @@ class T5 final : public Architecture {
   Json json_;
   T5Config config_;
 };
-
-Scope blockScope(const Scope& stack, int64_t index) { return stack / "block" / std::to_string(index) / "layer"; }
 
 std::vector<std::pair<std::string, std::vector<int64_t>>> T5::expectedWeights() const {
   const int64_t width = config_.width;
@@ -299,12 +310,6 @@ at::Tensor T5::decoderBias(const Scope& decoder, int64_t firstQuery, int64_t que
          causalMask(firstQuery, queries, keys, table_RH.device());
 }
 
-KeysValues T5::crossMemory(const Scope& decoder, int64_t block, const Encoded& encoded) const {
-  const RaggedLayout layout(encoded.source.lengths, encoded.source.columns(), encoded.h_BSD.device());
-  const at::Tensor h_ND = layout.pack(encoded.h_BSD.reshape({-1, config_.width}));
-  return keysValues(blockScope(decoder, block) / "1" / "EncDecAttention", h_ND, layout);
-}
-
 at::Tensor T5::finishBlock(const Scope& block, const at::Tensor& x_ND, const at::Tensor& normed_ND,
                            const DecoderRows& rows, const KeysValues& self, const KeysValues& cross) const {
   at::Tensor out_ND = x_ND + attention(block / "0" / "SelfAttention", normed_ND, rows.layout, self, rows.selfBias);
@@ -334,12 +339,13 @@ at::Tensor T5::targetStates(const Weights& weights, const Encoded& encoded, cons
   DecoderRows all{RaggedLayout(lengths, positions, device), decoderBias(decoder, 0, positions, positions),
                   encoderMask(encoded.source)};
   at::Tensor x_ND = all.layout.pack(x_BTD.reshape({rows * positions, config_.width}));
+  const EncodedRows memory(encoded);
 
   for (int64_t i = 0; i < config_.decoderBlocks; ++i) {
     const Scope block = blockScope(decoder, i);
     at::Tensor normed_ND = norm(block / "0", x_ND);
     const KeysValues self = keysValues(block / "0" / "SelfAttention", normed_ND, all.layout);
-    const KeysValues cross = crossMemory(decoder, i, encoded);
+    const KeysValues cross = crossMemory(decoder, i, memory);
     if (i + 1 == config_.decoderBlocks && prompts > 0) {
       // No later layer reads the prompt rows: behind the last keys and values only target rows go on.
       std::vector<int64_t> kept;
@@ -375,9 +381,9 @@ class T5DecodeState final : public DecodeState {
         crossMask_(model.encoderMask(encoded.source)),
         self_(model.config_.decoderBlocks) {
     const Scope decoder = Scope(weights_) / "decoder";
+    const EncodedRows memory(encoded);
     for (int64_t i = 0; i < model_.config_.decoderBlocks; ++i) {
-      const KeysValues cross = model_.crossMemory(decoder, i, encoded);
-      cross_.push_back({cross.k_BHKC.contiguous(), cross.v_BHKC.contiguous()});
+      cross_.push_back(model_.crossMemory(decoder, i, memory));
     }
     if (prompt_BPD.defined() && prompt_BPD.size(1) > 0) {
       run(prompt_BPD.reshape({-1, model_.config_.width}), prompt_BPD.size(0), prompt_BPD.size(1), false);
