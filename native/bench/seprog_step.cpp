@@ -1,9 +1,10 @@
-// One side of bench/peers/seprog_step.py: SEPROG training steps on random weights and ids, asked for line by line, so that
-// both sides can take turns in the same minutes.
+// One side of bench/peers/seprog_step.py: SEPROG training steps on random weights and ids, asked for line by
+// line, so that both sides can take turns in the same minutes.
 //
-// usage: seprog_step FOLDER. FOLDER/task.json holds {config, spec, edits, source, text, target, ragged, seed, threads}.
-// The base model, the editor's first weights and the episode are written into FOLDER for the other side. Then each line
-// "step N" on standard input runs N steps, "memory" asks for resident sizes; every answer is one line of JSON.
+// usage: seprog_step FOLDER. FOLDER/task.json holds {config, spec, edits, source, text, target, ragged, seed,
+// threads}. The base model, the editor's first weights and the episode are written into FOLDER for the other
+// side. Then each line "step N" on standard input runs N steps, "memory" asks for resident sizes; every
+// answer is one line of JSON.
 #include <ATen/Parallel.h>
 #include <ATen/ops/tensor.h>
 
@@ -110,8 +111,9 @@ void serve(const std::string& folder) {
       const Measurement measured = meter.finish();
       for (size_t i = 0; i < measured.phases.size(); ++i) {
         const PhaseRecord& phase = measured.phases[i];
-        std::cout << (i == 0 ? "" : ", ") << "\"" << phase.name << "\": [" << static_cast<double>(phase.wallNs) * 1e-6
-                  << ", " << static_cast<double>(phase.peakBytes) / (1 << 20) << "]";
+        std::cout << (i == 0 ? "" : ", ") << "\"" << phase.name << "\": ["
+                  << static_cast<double>(phase.wallNs) * 1e-6 << ", "
+                  << static_cast<double>(phase.peakBytes) / (1 << 20) << "]";
       }
       std::cout << "}" << std::endl;
       return;

@@ -23,7 +23,8 @@ void checkRows(const at::Tensor& h_KH, int64_t rows, int64_t width) {
     std::ostringstream received;
     received << h_KH.sizes();
     fail(ErrorCode::ShapeMismatch, "expected float32 embeddings of shape [" + std::to_string(rows) + ", " +
-                                       std::to_string(width) + "] for `embeddings` but received " + received.str());
+                                       std::to_string(width) + "] for `embeddings` but received " +
+                                       received.str());
   }
   if (!at::isfinite(h_KH).all().item<bool>()) {
     fail(ErrorCode::NonFinite, "expected finite numbers for `embeddings` but received a NaN or an infinity");
@@ -31,12 +32,13 @@ void checkRows(const at::Tensor& h_KH, int64_t rows, int64_t width) {
 }
 
 [[noreturn]] void missing(int64_t id) {
-  fail(ErrorCode::DataInvalid,
-       "expected the id of a stored edit for `id` but received " + std::to_string(id) + "; list() gives the ids");
+  fail(ErrorCode::DataInvalid, "expected the id of a stored edit for `id` but received " +
+                                   std::to_string(id) + "; list() gives the ids");
 }
 
 [[noreturn]] void malformed(const std::string& path, const std::string& what) {
-  fail(ErrorCode::CheckpointInvalid, "expected an edit memory for `" + path + "` but received a file " + what);
+  fail(ErrorCode::CheckpointInvalid,
+       "expected an edit memory for `" + path + "` but received a file " + what);
 }
 
 const std::string& entry(const SafetensorsFile& file, const std::string& path, const std::string& key) {
@@ -55,7 +57,7 @@ std::vector<int64_t> EditMemory::add(const std::vector<std::string>& labels, con
   checkRows(h_KH, static_cast<int64_t>(labels.size()), width_);
   // A new tensor, never written in place: snapshots and scorers may still hold the old one.
   at::Tensor grown_KH = size() == 0 ? h_KH.detach().clone(at::MemoryFormat::Contiguous)
-                                   : at::cat({h_KH_, h_KH.detach().to(h_KH_.device())});
+                                    : at::cat({h_KH_, h_KH.detach().to(h_KH_.device())});
   std::vector<MemoryRow> rows = rows_;
   std::vector<int64_t> ids;
   int64_t next = nextId_;
@@ -105,8 +107,8 @@ int64_t EditMemory::snapshot() {
 
 void EditMemory::rollback(int64_t snapshotId) {
   if (snapshotId < 1 || snapshotId > static_cast<int64_t>(snapshots_.size())) {
-    fail(ErrorCode::DataInvalid, "expected an id that snapshot() gave for `snapshotId` but received " +
-                                     std::to_string(snapshotId));
+    fail(ErrorCode::DataInvalid,
+         "expected an id that snapshot() gave for `snapshotId` but received " + std::to_string(snapshotId));
   }
   const State& state = snapshots_[snapshotId - 1];
   std::vector<MemoryRow> rows = state.rows;
@@ -130,8 +132,8 @@ EditMemory EditMemory::load(const std::string& path, int64_t width, const std::s
   const SafetensorsFile file = readSafetensors(path);
   const std::string& maker = entry(file, path, "fingerprint");
   if (maker != fingerprint) {
-    fail(ErrorCode::CheckpointInvalid, "expected a memory made by the editor " + fingerprint + " for `" + path +
-                                           "` but received one made by " + maker +
+    fail(ErrorCode::CheckpointInvalid, "expected a memory made by the editor " + fingerprint + " for `" +
+                                           path + "` but received one made by " + maker +
                                            "; load that editor, or add the edits anew with this one");
   }
   const auto h = file.tensors.find("h");

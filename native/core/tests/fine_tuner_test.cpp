@@ -40,7 +40,8 @@ void expectGradients(const std::string& extra) {
   const Weights weights(leaves);
   const Architecture& family = *start.architecture;
   const Targets targets = makeTargets(rows.target, family.padId(), family.vocabulary(), at::kCPU);
-  const Encoded encoded = family.encode(weights, pad(rows.source, family.padId(), family.vocabulary(), at::kCPU));
+  const Encoded encoded =
+      family.encode(weights, pad(rows.source, family.padId(), family.vocabulary(), at::kCPU));
   const at::Tensor logits = family.targetLogits(weights, encoded, targets, {});
   const at::Tensor loss = at::nll_loss(at::log_softmax(logits, 1), targets.labels_N);
   std::vector<at::Tensor> inputs;
@@ -49,7 +50,8 @@ void expectGradients(const std::string& extra) {
   double squares = 0;
   for (const at::Tensor& gradient : expected) squares += gradient.pow(2).sum().item<double>();
 
-  // With beta1 = beta2 = 0 and a huge epsilon a step is lr·g/(|g| + ε) ≈ lr/ε·g: it shows the gradient itself.
+  // With beta1 = beta2 = 0 and a huge epsilon a step is lr·g/(|g| + ε) ≈ lr/ε·g: it shows the gradient
+  // itself.
   const auto tuner = makeFineTuner(
       Json::parse(R"({"optimizer": {"beta1": 0, "beta2": 0, "epsilon": 1e6}, "clipNorm": 1e9})"), start);
   const Figures figures = tuner->trainStep(rows, 1e5, quiet);

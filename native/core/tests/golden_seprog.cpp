@@ -1,4 +1,5 @@
-// Kind `seprog_step`: every intermediate of one training step, its gradients, three Adam steps, predictions before them.
+// Kind `seprog_step`: every intermediate of one training step, its gradients, three Adam steps, predictions
+// before them.
 #include <ATen/ATen.h>
 
 #include <string>
@@ -18,16 +19,17 @@ JobContext quiet;
 Json specOf(const Golden& golden, const std::string& editPool, const std::string& basePool,
             const std::string& activation, const std::string& reduction) {
   const auto number = [&](const char* key) { return *golden.settings().find(key); };
-  return Json::Object{{"kind", "seprog"},
-                      {"promptLength", number("p")},
-                      {"hiddenWidth", number("h")},
-                      {"lambda", number("lambda")},
-                      {"clipNorm", number("clip")},
-                      {"editPool", editPool},
-                      {"basePool", basePool},
-                      {"editActivation", activation},
-                      {"promptReduction", reduction},
-                      {"editEncoder", Json::Object{{"source", "directory"}, {"path", golden.folder() + "/edit_encoder"}}}};
+  return Json::Object{
+      {"kind", "seprog"},
+      {"promptLength", number("p")},
+      {"hiddenWidth", number("h")},
+      {"lambda", number("lambda")},
+      {"clipNorm", number("clip")},
+      {"editPool", editPool},
+      {"basePool", basePool},
+      {"editActivation", activation},
+      {"promptReduction", reduction},
+      {"editEncoder", Json::Object{{"source", "directory"}, {"path", golden.folder() + "/edit_encoder"}}}};
 }
 
 Json specOf(const Golden& golden) { return specOf(golden, "mean", "mean", "none", "token"); }
@@ -42,8 +44,10 @@ struct Case {
     batch.inScope = {slice(x, 0, K), rowsOfLabels(golden.input("labels"))};
     batch.outScope.source = slice(x, K, K);
     inputs = x;
-    for (const std::string& name : golden.namesWith("param.")) parameters[name.substr(6)] = golden.input(name).clone();
-    for (const auto& [name, tensor] : encoder.weights.flatten()) parameters["edit_encoder." + name] = tensor.clone();
+    for (const std::string& name : golden.namesWith("param."))
+      parameters[name.substr(6)] = golden.input(name).clone();
+    for (const auto& [name, tensor] : encoder.weights.flatten())
+      parameters["edit_encoder." + name] = tensor.clone();
   }
 
   SeprogModules modules(const Json& spec) const {
@@ -72,16 +76,20 @@ void checkForward(Golden& golden, const Case& test) {
   golden.expect("q", at::linear(b, test.parameters.at("W_att")));
   const at::Tensor H = modules.embedEdits(z);
   golden.expect("H_e", H);
-  golden.expect("variant.H_e.first", test.modules(specOf(golden, "first", "mean", "none", "token")).embedEdits(z));
-  golden.expect("variant.H_e.tanh", test.modules(specOf(golden, "mean", "mean", "tanh", "token")).embedEdits(z));
-  golden.expect("variant.H_e.relu", test.modules(specOf(golden, "mean", "mean", "relu", "token")).embedEdits(z));
+  golden.expect("variant.H_e.first",
+                test.modules(specOf(golden, "first", "mean", "none", "token")).embedEdits(z));
+  golden.expect("variant.H_e.tanh",
+                test.modules(specOf(golden, "mean", "mean", "tanh", "token")).embedEdits(z));
+  golden.expect("variant.H_e.relu",
+                test.modules(specOf(golden, "mean", "mean", "relu", "token")).embedEdits(z));
   const auto [alpha, h] = modules.select(b.unsqueeze(0), H.unsqueeze(0));
   golden.expect("alpha", alpha.squeeze(0));
   golden.expect("h", h.squeeze(0));
   golden.expect("scope_logit", modules.scopeLogit(h.squeeze(0), b));
   const at::Tensor pr = modules.prompts(h.squeeze(0));
   golden.expect("prompts", pr);
-  const Targets targets = makeTargets(test.batch.inScope.target, family.padId(), family.vocabulary(), at::kCPU);
+  const Targets targets =
+      makeTargets(test.batch.inScope.target, family.padId(), family.vocabulary(), at::kCPU);
   const at::Tensor rows = at::arange(test.K, at::kLong);
   golden.expect("target_logits", spread(family.targetLogits(test.base->weights, encoded.select(rows), targets,
                                                             pr.narrow(0, 0, test.K)),
@@ -92,7 +100,9 @@ void checkLosses(Golden& golden, const Case& test) {
   const SeprogModules modules = test.modules(specOf(golden));
   const Episodes episodes = prepareEpisodes(test.batch, *test.base, *test.encoder.architecture);
   const EpisodeLosses losses = episodeLosses(*test.base, modules.tracked(), episodes, true, quiet);
-  const auto scalar = [&](const char* figure) { return at::scalar_tensor(tiny::figure(losses.figures, figure)); };
+  const auto scalar = [&](const char* figure) {
+    return at::scalar_tensor(tiny::figure(losses.figures, figure));
+  };
   golden.expect("L", scalar("loss"));
   golden.expect("L_sc", scalar("scopeLoss"));
   golden.expect("L_pg", scalar("promptLoss"));
@@ -100,7 +110,8 @@ void checkLosses(Golden& golden, const Case& test) {
   for (const auto& [name, gradient] : losses.gradients) golden.expect("grad." + name, gradient);
   const SeprogModules sequence = test.modules(specOf(golden, "mean", "mean", "none", "sequence"));
   golden.expect("L_pg_sequence",
-                at::scalar_tensor(tiny::figure(episodeLosses(*test.base, sequence, episodes, false, quiet).figures, "promptLoss")));
+                at::scalar_tensor(tiny::figure(
+                    episodeLosses(*test.base, sequence, episodes, false, quiet).figures, "promptLoss")));
 }
 
 at::Tensor paddedIds(const TokenRows& rows, int64_t columns, int64_t padId) {
@@ -119,7 +130,8 @@ void checkEditor(Golden& golden, const Case& test) {
   writeSafetensors(folder / "editor.safetensors", test.parameters);
   editor->restore(folder.path(), false);
 
-  const GenerateOptions options{static_cast<int64_t>(golden.settings().find("max_new_tokens")->number()), true};
+  const GenerateOptions options{static_cast<int64_t>(golden.settings().find("max_new_tokens")->number()),
+                                true};
   const int64_t padId = test.base->architecture->padId();
   const auto base = baseScorer(test.base);
   golden.expect("pred_base",
@@ -140,7 +152,8 @@ void checkEditor(Golden& golden, const Case& test) {
   editor->save(folder.path(), false);
   const TensorTable after = readSafetensors(folder / "editor.safetensors").tensors;
   for (const auto& [name, tensor] : after) {
-    // Adam turns a gradient that is rounding noise into a full step of either sign: such coordinates are only bounded.
+    // Adam turns a gradient that is rounding noise into a full step of either sign: such coordinates are only
+    // bounded.
     const at::Tensor noise = golden.input("grad." + name).abs().lt(1e-6);
     const at::Tensor& expected = golden.input("after3." + name);
     golden.expect("after3." + name, at::where(noise, expected, tensor));

@@ -1,11 +1,10 @@
-#include "core/memory/edit_memory.h"
-
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <limits>
 
 #include "core/io/safetensors.h"
+#include "core/memory/edit_memory.h"
 #include "tiny.h"
 
 namespace seprog {

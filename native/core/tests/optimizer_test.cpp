@@ -124,7 +124,8 @@ TEST(Adam, RefusesALearningRateThatIsNoNumber) {
   TensorTable p = table(1, kShapes);
   const TensorTable before = copy(p);
   Adam adam({}, p);
-  EXPECT_EQ(tiny::codeOf([&] { adam.step(p, table(2, kShapes), std::nan(""), 1.0); }), ErrorCode::DataInvalid);
+  EXPECT_EQ(tiny::codeOf([&] { adam.step(p, table(2, kShapes), std::nan(""), 1.0); }),
+            ErrorCode::DataInvalid);
   EXPECT_EQ(tiny::codeOf([&] { adam.step(p, table(2, kShapes), -1e-3, 1.0); }), ErrorCode::DataInvalid);
   EXPECT_EQ(adam.steps(), 0);
   for (const auto& [name, tensor] : before) EXPECT_TRUE(at::equal(p.find(name)->second, tensor)) << name;
@@ -144,7 +145,8 @@ TEST(Adam, RestoredStateGoesOnToTheSameBits) {
   second.restore(folder / "optimizer.safetensors");
   EXPECT_EQ(second.steps(), 2);
   for (uint64_t step = 2; step < 4; ++step) second.step(resumed, table(50 + step, kShapes), 1e-2, 0.5);
-  for (const auto& [name, tensor] : straight) EXPECT_TRUE(at::equal(resumed.find(name)->second, tensor)) << name;
+  for (const auto& [name, tensor] : straight)
+    EXPECT_TRUE(at::equal(resumed.find(name)->second, tensor)) << name;
 }
 
 TEST(Adam, RefusesStateOfOtherSizes) {
@@ -152,14 +154,16 @@ TEST(Adam, RefusesStateOfOtherSizes) {
   Adam small({}, table(1, {{"a", {2}}}));
   small.save(folder / "optimizer.safetensors");
   Adam other({}, table(1, {{"a", {3}}}));
-  EXPECT_EQ(tiny::codeOf([&] { other.restore(folder / "optimizer.safetensors"); }), ErrorCode::CheckpointInvalid);
+  EXPECT_EQ(tiny::codeOf([&] { other.restore(folder / "optimizer.safetensors"); }),
+            ErrorCode::CheckpointInvalid);
   EXPECT_EQ(tiny::codeOf([&] { other.restore(folder / "missing"); }), ErrorCode::CheckpointInvalid);
 }
 
 TEST(AdamOptions, NamesTheOptionThatIsWrong) {
   std::string message;
-  EXPECT_EQ(tiny::codeOf([] { readAdamOptions(Options(Json::parse(R"({"beta1": 1.5})"), "optimizer")); }, &message),
-            ErrorCode::ConfigInvalid);
+  EXPECT_EQ(
+      tiny::codeOf([] { readAdamOptions(Options(Json::parse(R"({"beta1": 1.5})"), "optimizer")); }, &message),
+      ErrorCode::ConfigInvalid);
   EXPECT_NE(message.find("optimizer.beta1"), std::string::npos) << message;
   EXPECT_EQ(tiny::codeOf([] { readAdamOptions(Options(Json::parse(R"({"momentum": 1})"), "optimizer")); }),
             ErrorCode::ConfigInvalid);

@@ -10,6 +10,7 @@
 
 #include "core/editors/seprog/edit_encoder.h"
 #include "core/editors/seprog/seprog_losses.h"
+#include "core/instrument/meter.h"
 #include "core/io/atomic_file.h"
 #include "core/io/safetensors.h"
 #include "core/train/fine_tuner.h"
@@ -28,7 +29,9 @@ struct Parts {
   explicit Parts(const std::string& more = "", uint64_t seed = 1)
       : base(tiny::model(seed)), modules(readSeprogSpec(tiny::spec(more)), encoderOf(*base), *base) {}
 
-  Episodes prepare(const EpisodeBatch& batch) const { return prepareEpisodes(batch, *base, modules.editEncoder()); }
+  Episodes prepare(const EpisodeBatch& batch) const {
+    return prepareEpisodes(batch, *base, modules.editEncoder());
+  }
   EpisodeLosses losses(const EpisodeBatch& batch, bool gradients = false) const {
     return episodeLosses(*base, gradients ? modules.tracked() : modules, prepare(batch), gradients, quiet);
   }
@@ -45,7 +48,8 @@ struct Parts {
   SeprogModules modules;
 };
 
-std::shared_ptr<SeprogEditor> makeEditorOf(const std::shared_ptr<const Model>& base, const std::string& more = "") {
+std::shared_ptr<SeprogEditor> makeEditorOf(const std::shared_ptr<const Model>& base,
+                                           const std::string& more = "") {
   return makeSeprog(tiny::spec(more), base);
 }
 
@@ -54,7 +58,8 @@ EditRequests requests(const EpisodeBatch& batch) {
 }
 
 /// Rewrites one tensor of an editor through its checkpoint.
-void rewrite(SeprogEditor& editor, const std::string& name, const std::function<at::Tensor(const at::Tensor&)>& change) {
+void rewrite(SeprogEditor& editor, const std::string& name,
+             const std::function<at::Tensor(const at::Tensor&)>& change) {
   const tiny::Folder folder;
   editor.save(folder.path(), false);
   TensorTable table = readSafetensors(folder / "editor.safetensors").tensors;
@@ -111,7 +116,8 @@ TEST(SeprogSpec, Test2GatedOffRowsAreTheBaseToTheBit) {
     const std::vector<float> divergence = compareScorers(*plain, *edited, pairs, quiet);
     int64_t off = 0, first = 0;
     bool changed = false;
-    const std::vector<TokenRows> answers = split(answer.tokens), expectedAnswers = split(expectedAnswer.tokens);
+    const std::vector<TokenRows> answers = split(answer.tokens),
+                                 expectedAnswers = split(expectedAnswer.tokens);
     for (int64_t b = 0; b < count; ++b) {
       const int64_t length = pairs.target.lengths[b];
       EXPECT_EQ(scores.scope.logit[b] > 0, answer.scope.logit[b] > 0);
@@ -141,8 +147,10 @@ TEST(SeprogSpec, Test3OrderOfEditsDoesNotMatter) {
   const auto two = parts.modules.select(b, H.index_select(1, order));
   EXPECT_TRUE(at::allclose(one.alpha_nRK.index_select(2, order), two.alpha_nRK, 0, 1e-6));
   EXPECT_TRUE(at::allclose(one.h_nRH, two.h_nRH, 0, 1e-6));
-  EXPECT_TRUE(at::allclose(parts.modules.scopeLogit(one.h_nRH, b), parts.modules.scopeLogit(two.h_nRH, b), 0, 1e-6));
-  EXPECT_TRUE(at::allclose(parts.modules.prompts(one.h_nRH[0]), parts.modules.prompts(two.h_nRH[0]), 0, 1e-6));
+  EXPECT_TRUE(
+      at::allclose(parts.modules.scopeLogit(one.h_nRH, b), parts.modules.scopeLogit(two.h_nRH, b), 0, 1e-6));
+  EXPECT_TRUE(
+      at::allclose(parts.modules.prompts(one.h_nRH[0]), parts.modules.prompts(two.h_nRH[0]), 0, 1e-6));
 }
 
 TEST(SeprogSpec, Test4ARepeatedEditIsOneEdit) {
@@ -215,11 +223,13 @@ TEST(SeprogSpec, Test9GradientsAgreeWithFiniteDifferences) {
     return promptLoss(*parts.base, spec, x, episodes, prompts, false, quiet).loss;
   };
   // Along the gradient itself, where the difference is largest against rounding.
-  const at::Tensor g = promptLoss(*parts.base, spec, x, episodes, pr, true, quiet).gradient_BPD / (1 - spec.lambda);
+  const at::Tensor g =
+      promptLoss(*parts.base, spec, x, episodes, pr, true, quiet).gradient_BPD / (1 - spec.lambda);
   const double length = g.norm().item<double>();
   const at::Tensor direction = g / length;
   const double step = 2e-2;
-  EXPECT_NEAR((loss(pr + direction * step) - loss(pr - direction * step)) / (2 * step), length, 5e-3 * length);
+  EXPECT_NEAR((loss(pr + direction * step) - loss(pr - direction * step)) / (2 * step), length,
+              5e-3 * length);
 
   const at::Tensor W = parts.modules.parameters().at("W_att");
   const auto total = [&](const at::Tensor& changed) {
@@ -276,8 +286,9 @@ TEST(SeprogSpec, Test11EightEditsAreLearntByHeart) {
     }
     batch.editText.lengths.push_back(batch.edits.source.lengths[k] + batch.edits.target.lengths[k]);
   }
-  const auto editor =
-      makeSeprog(Json::parse(R"({"kind": "seprog", "promptLength": 8, "hiddenWidth": 64, "promptInitScale": 15})"), base);
+  const auto editor = makeSeprog(
+      Json::parse(R"({"kind": "seprog", "promptLength": 8, "hiddenWidth": 64, "promptInitScale": 15})"),
+      base);
   bool learnt = false;
   for (int step = 0; step < 300 && !learnt; ++step) {
     const Figures figures = editor->trainStep(batch, 1e-2, quiet);
@@ -302,7 +313,8 @@ TEST(SeprogSpec, Test12PaddingChangesNothing) {
   auto memory = std::make_shared<EditMemory>(editor->width(), editor->fingerprint());
   memory->add({"a", "b", "c"}, editor->embed(batch.editText, quiet));
   for (int64_t k = 0; k < 3; ++k) {
-    EXPECT_TRUE(at::allclose(editor->embed(slice(batch.editText, k, 1), quiet)[0], memory->embeddings_KH()[k], 0, 1e-5));
+    EXPECT_TRUE(at::allclose(editor->embed(slice(batch.editText, k, 1), quiet)[0], memory->embeddings_KH()[k],
+                             0, 1e-5));
   }
   const auto always = editor->withMemory(memory, "always");
   Random random(9);
@@ -310,7 +322,8 @@ TEST(SeprogSpec, Test12PaddingChangesNothing) {
   for (int64_t b = 0; b < 3; ++b) {
     const PairRows alone = {slice(batch.inScope.source, b, 1), slice(batch.inScope.target, b, 1)};
     PairRows padded = alone;
-    for (const auto& [side, more] : {std::pair(&padded.source, &longSource), std::pair(&padded.target, &longTarget)}) {
+    for (const auto& [side, more] :
+         {std::pair(&padded.source, &longSource), std::pair(&padded.target, &longTarget)}) {
       side->ids.insert(side->ids.end(), more->ids.begin(), more->ids.end());
       side->lengths.push_back(more->lengths[0]);
     }
@@ -336,10 +349,14 @@ TEST(Seprog, PackedEpisodesDoNotSeeEachOther) {
   both.outScope.source = join(one.outScope.source, two.outScope.source);
   const Figures a = parts.losses(one).figures, b = parts.losses(two).figures, ab = parts.losses(both).figures;
   EXPECT_NEAR(figure(ab, "scopeLoss"), (figure(a, "scopeLoss") + figure(b, "scopeLoss")) / 2, 1e-5);
-  const auto n = [](const EpisodeBatch& batch) { return static_cast<double>(batch.inScope.target.ids.size()); };
+  const auto n = [](const EpisodeBatch& batch) {
+    return static_cast<double>(batch.inScope.target.ids.size());
+  };
   EXPECT_NEAR(figure(ab, "promptLoss"),
-              (figure(a, "promptLoss") * n(one) + figure(b, "promptLoss") * n(two)) / (n(one) + n(two)), 1e-5);
-  EXPECT_NEAR(figure(ab, "selectAccuracy"), (figure(a, "selectAccuracy") + figure(b, "selectAccuracy")) / 2, 1e-9);
+              (figure(a, "promptLoss") * n(one) + figure(b, "promptLoss") * n(two)) / (n(one) + n(two)),
+              1e-5);
+  EXPECT_NEAR(figure(ab, "selectAccuracy"), (figure(a, "selectAccuracy") + figure(b, "selectAccuracy")) / 2,
+              1e-9);
 }
 
 TEST(Seprog, EqualInputsMayStandInBothScopes) {
@@ -355,13 +372,15 @@ TEST(Seprog, EqualInputsMayStandInBothScopes) {
 }
 
 TEST(Seprog, ManyRowGroupsGiveTheGradientOfOne) {
-  // A wide model makes the decoder run in several groups of rows; the reference is one plain graph over all of them.
+  // A wide model makes the decoder run in several groups of rows; the reference is one plain graph over all
+  // of them.
   Json::Object wide = tiny::config().object();
   for (auto& [key, value] : wide) {
     if (key == "d_model") value = Json(512);
   }
   const auto base = std::make_shared<const Model>(createModel(Json(wide), 1, at::kCPU));
-  const SeprogModules modules(readSeprogSpec(tiny::spec(R"(, "promptReduction": "sequence")")), encoderOf(*base), *base);
+  const SeprogModules modules(readSeprogSpec(tiny::spec(R"(, "promptReduction": "sequence")")),
+                              encoderOf(*base), *base);
   const int64_t rows = 160;
   const Episodes episodes = prepareEpisodes(tiny::episodes(1, 1, rows), *base, modules.editEncoder());
   const Encoded x = base->architecture->encode(base->weights, episodes.x);
@@ -372,7 +391,8 @@ TEST(Seprog, ManyRowGroupsGiveTheGradientOfOne) {
   const Targets targets = makeTargets(episodes.target, 0, tiny::kVocabulary, at::kCPU);
   const at::Tensor logits =
       base->architecture->targetLogits(base->weights, x.select(episodes.inScope_B), targets, leaf);
-  const at::Tensor loss = at::nll_loss(at::log_softmax(logits, 1), targets.labels_N, {}, at::Reduction::Sum) / rows;
+  const at::Tensor loss =
+      at::nll_loss(at::log_softmax(logits, 1), targets.labels_N, {}, at::Reduction::Sum) / rows;
   loss.backward();
   EXPECT_NEAR(grouped.loss, loss.item<double>(), 1e-4);
   const at::Tensor expected = leaf.grad() * (1 - modules.spec().lambda);
@@ -430,8 +450,10 @@ TEST(Seprog, EditsOnlyWhatItCan) {
   rewrite(*other, "b_o", [](const at::Tensor& b) { return b + 1; });
   const auto ofOther = other->edit(requests(batch), baseScorer(base), quiet);
   EXPECT_EQ(codeOf([&] { editor->edit(requests(batch), ofOther, quiet); }), ErrorCode::Unsupported);
-  EXPECT_EQ(codeOf([&] { editor->edit(requests(batch), baseScorer(tiny::model(2)), quiet); }), ErrorCode::Unsupported);
-  EXPECT_NO_THROW(editor->edit(requests(batch), baseScorer(tiny::model()), quiet));  // the same weights, loaded twice
+  EXPECT_EQ(codeOf([&] { editor->edit(requests(batch), baseScorer(tiny::model(2)), quiet); }),
+            ErrorCode::Unsupported);
+  EXPECT_NO_THROW(
+      editor->edit(requests(batch), baseScorer(tiny::model()), quiet));  // the same weights, loaded twice
   class Overlay : public Scorer {
    public:
     explicit Overlay(const Model& model) : model_(model) {}
@@ -496,7 +518,8 @@ TEST(Seprog, FirstPromptsLookLikeTokens) {
   EXPECT_TRUE(at::allclose(std::get<0>(distance.min(1)), at::zeros({4}), 0, 1e-4));
   EXPECT_EQ(std::get<0>(at::_unique(std::get<1>(distance.min(1)))).numel(), 4);  // drawn without repetition
   const double rms = parts.base->weights.at("shared.weight").pow(2).mean().sqrt().item<double>();
-  EXPECT_NEAR(parts.modules.parameters().at("NN_prompt.1.weight").std().item<double>(), 0.02 * rms, 0.002 * rms);
+  EXPECT_NEAR(parts.modules.parameters().at("NN_prompt.1.weight").std().item<double>(), 0.02 * rms,
+              0.002 * rms);
   const at::Tensor W = parts.modules.parameters().at("W_att");
   EXPECT_LE(W.abs().max().item<double>(), 0.25);  // 1/√16
   EXPECT_GT(W.abs().max().item<double>(), 0.2);
@@ -539,8 +562,11 @@ TEST(Seprog, NonFiniteLossesAndGradientsChangeNothing) {
 
   // Logits that are finite in front of weights whose product is not.
   const auto editor = makeEditorOf(base);
-  for (const auto& [name, value] : std::vector<std::pair<std::string, double>>{
-           {"NN_e.0.weight", 0}, {"NN_e.0.bias", 1e-30}, {"NN_e.1.weight", 1e38}, {"NN_e.1.bias", 0}, {"NN_e.2.weight", 1e20}}) {
+  for (const auto& [name, value] : std::vector<std::pair<std::string, double>>{{"NN_e.0.weight", 0},
+                                                                               {"NN_e.0.bias", 1e-30},
+                                                                               {"NN_e.1.weight", 1e38},
+                                                                               {"NN_e.1.bias", 0},
+                                                                               {"NN_e.2.weight", 1e20}}) {
     rewrite(*editor, name, [&](const at::Tensor& t) { return at::full_like(t, value); });
   }
   const std::string fingerprint = editor->fingerprint();
@@ -560,8 +586,10 @@ TEST(Seprog, RefusesEpisodesThatDoNotFit) {
   };
   EXPECT_EQ(code([](EpisodeBatch& b) { b.episodes = 4; }), ErrorCode::DataInvalid);
   EXPECT_EQ(code([](EpisodeBatch& b) { b.episodes = 0; }), ErrorCode::DataInvalid);
-  EXPECT_EQ(code([](EpisodeBatch& b) { b.outScope.source = slice(b.outScope.source, 0, 5); }), ErrorCode::DataInvalid);
-  EXPECT_EQ(code([](EpisodeBatch& b) { b.inScope.target = slice(b.inScope.target, 0, 5); }), ErrorCode::DataInvalid);
+  EXPECT_EQ(code([](EpisodeBatch& b) { b.outScope.source = slice(b.outScope.source, 0, 5); }),
+            ErrorCode::DataInvalid);
+  EXPECT_EQ(code([](EpisodeBatch& b) { b.inScope.target = slice(b.inScope.target, 0, 5); }),
+            ErrorCode::DataInvalid);
   EXPECT_EQ(code([](EpisodeBatch& b) { b.editText.ids[0] = tiny::kVocabulary; }), ErrorCode::DataInvalid);
   EXPECT_EQ(code([](EpisodeBatch& b) { b.inScope.source.ids[0] = -1; }), ErrorCode::DataInvalid);
   EXPECT_EQ(code([](EpisodeBatch& b) { b.outScope.source.lengths[0] += 1; }), ErrorCode::DataInvalid);
@@ -577,7 +605,9 @@ TEST(Seprog, RefusesCheckpointsOfOthers) {
   const auto base = tiny::model();
   const auto editor = makeEditorOf(base);
   const std::string fingerprint = editor->fingerprint();
-  const auto code = [&](const std::string& folder) { return codeOf([&] { editor->restore(folder, false); }); };
+  const auto code = [&](const std::string& folder) {
+    return codeOf([&] { editor->restore(folder, false); });
+  };
   const tiny::Folder sizes, bases, torn, empty;
   makeEditorOf(base, R"(, "scopeHead": "two_layer")")->save(sizes.path(), false);
   EXPECT_EQ(code(sizes.path()), ErrorCode::CheckpointInvalid);
@@ -602,7 +632,8 @@ TEST(Seprog, OptionsAreDecodedOnceAndStrictly) {
   EXPECT_NE(message(R"(, "lambda": 2)").find("`editor.lambda`"), std::string::npos);
   EXPECT_NE(message(R"(, "lamda": 0.3)").find("`editor.lamda`"), std::string::npos);
   EXPECT_NE(message(R"(, "promptPositions": "keep")").find("`editor.promptPositions`"), std::string::npos);
-  EXPECT_NE(message(R"(, "editEncoder": {"source": "directory"})").find("`editor.editEncoder.path`"), std::string::npos);
+  EXPECT_NE(message(R"(, "editEncoder": {"source": "directory"})").find("`editor.editEncoder.path`"),
+            std::string::npos);
   EXPECT_EQ(codeOf([&] { makeEditor(Json::parse(R"({"kind": "magic"})"), base); }), ErrorCode::ConfigInvalid);
   for (const char* more : {R"(, "basePool": "first")", R"(, "basePool": "last")", R"(, "editPool": "first")",
                            R"(, "editActivation": "tanh")", R"(, "scopeHead": "two_layer")",
@@ -610,6 +641,29 @@ TEST(Seprog, OptionsAreDecodedOnceAndStrictly) {
     const auto editor = makeEditor(tiny::spec(more), base);
     EXPECT_GT(figure(editor->trainStep(tiny::episodes(1, 1, 3), 1e-2, quiet), "gradNorm"), 0) << more;
   }
+}
+
+TEST(Seprog, PhasesOfTrainingAndInferenceHaveTheirNames) {
+  const auto editor = makeEditorOf(tiny::model());
+  const EpisodeBatch batch = tiny::episodes(1, 1, 3);
+  const auto phasesOf = [](const std::function<void(JobContext&)>& work) {
+    Meter meter(at::kCPU);
+    JobContext context(nullptr, &meter);
+    work(context);
+    std::vector<std::string> names;
+    for (const PhaseRecord& phase : meter.finish().phases) names.push_back(phase.name);
+    std::sort(names.begin(), names.end());
+    return names;
+  };
+  EXPECT_EQ(phasesOf([&](JobContext& context) { editor->trainStep(batch, 1e-2, context); }),
+            (std::vector<std::string>{"backward", "base_encode", "edit_encode", "prompt_forward",
+                                      "scope_loss", "select", "update"}));
+  auto memory = std::make_shared<EditMemory>(editor->width(), editor->fingerprint());
+  memory->add({"a", "b", "c"}, editor->embed(batch.editText, quiet));
+  const auto always = editor->withMemory(memory, "always");
+  EXPECT_EQ(
+      phasesOf([&](JobContext& context) { always->generate(batch.inScope.source, {3, true}, context); }),
+      (std::vector<std::string>{"classify", "decode", "encode", "prompt", "retrieve"}));
 }
 
 TEST(Seprog, ValidationIsTheLossOfTheNextStep) {

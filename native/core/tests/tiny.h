@@ -19,7 +19,8 @@ namespace seprog::tiny {
 inline constexpr int64_t kVocabulary = 60;
 
 inline Json config() {
-  return Json::parse(R"({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "d_model": 16, "d_kv": 8,
+  return Json::parse(
+      R"({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "d_model": 16, "d_kv": 8,
       "d_ff": 32, "num_heads": 2, "num_layers": 2, "num_decoder_layers": 2, "vocab_size": 60,
       "feed_forward_proj": "relu", "relative_attention_num_buckets": 8, "decoder_start_token_id": 0})");
 }
@@ -28,7 +29,8 @@ inline std::shared_ptr<const Model> model(uint64_t seed = 1) {
   return std::make_shared<const Model>(createModel(config(), seed, at::kCPU));
 }
 
-/// The spec of a SEPROG editor of sizes to match; `more` is appended inside the object, starting with a comma.
+/// The spec of a SEPROG editor of sizes to match; `more` is appended inside the object, starting with a
+/// comma.
 inline Json spec(const std::string& more = "") {
   return Json::parse(R"({"kind": "seprog", "seed": 3, "promptLength": 4, "hiddenWidth": 24)" + more + "}");
 }
@@ -37,7 +39,8 @@ inline Json spec(const std::string& more = "") {
 inline TokenRows rows(Random& random, int64_t count, int64_t least, int64_t most) {
   TokenRows out;
   for (int64_t b = 0; b < count; ++b) {
-    const int64_t length = least + static_cast<int64_t>(random.uniform() * static_cast<double>(most - least + 1));
+    const int64_t length =
+        least + static_cast<int64_t>(random.uniform() * static_cast<double>(most - least + 1));
     for (int64_t t = 0; t < length; ++t) {
       out.ids.push_back(3 + static_cast<int32_t>(random.uniform() * static_cast<double>(kVocabulary - 3)));
     }

@@ -76,8 +76,9 @@ class Tuner : public FineTuner {
   void restore(const std::string& directory, bool withOptimizer) override {
     const Model saved = loadModel(directory, device_);
     if (saved.architecture->expectedWeights() != architecture_->expectedWeights()) {
-      fail(ErrorCode::CheckpointInvalid, "expected a model of the same sizes for `" + directory +
-                                             "` but received another; restore into a tuner made from that model");
+      fail(ErrorCode::CheckpointInvalid,
+           "expected a model of the same sizes for `" + directory +
+               "` but received another; restore into a tuner made from that model");
     }
     TensorTable parameters = copyOf(saved.weights, device_);
     Adam adam(options_.optimizer, parameters);
@@ -94,9 +95,11 @@ class Tuner : public FineTuner {
 
   Losses losses(const PairRows& batch, bool withGradients, JobContext& context) const {
     if (batch.source.rows() != batch.target.rows() || batch.target.ids.empty()) {
-      fail(ErrorCode::DataInvalid, "expected as many targets as sources and at least one target token for `batch` but "
-                                   "received " + std::to_string(batch.source.rows()) + " sources and " +
-                                       std::to_string(batch.target.rows()) + " targets");
+      fail(ErrorCode::DataInvalid,
+           "expected as many targets as sources and at least one target token for `batch` but "
+           "received " +
+               std::to_string(batch.source.rows()) + " sources and " + std::to_string(batch.target.rows()) +
+               " targets");
     }
     const Architecture& family = *architecture_;
     std::vector<std::string> names;
@@ -134,7 +137,8 @@ class Tuner : public FineTuner {
       }
       const double loss = -token.losses.logProb_N.to(at::kDouble).mean().item<double>();
       const at::Tensor wrong_N = token.losses.argmax_N.ne(targets.labels_N).to(at::kLong);
-      const at::Tensor wrong_B = at::zeros({batch.rows()}, wrong_N.options()).index_add_(0, targets.rowOf_N, wrong_N);
+      const at::Tensor wrong_B =
+          at::zeros({batch.rows()}, wrong_N.options()).index_add_(0, targets.rowOf_N, wrong_N);
       result.figures = {{"loss", demandFinite(loss, "loss")},
                         {"rowAccuracy", wrong_B.eq(0).to(at::kDouble).mean().item<double>()}};
     }

@@ -28,7 +28,8 @@ int64_t rowsWithin(int64_t elements, int64_t columns) {
   return std::max<int64_t>(1, rows / kRowGranule) * kRowGranule;
 }
 
-/// Scores the block's rows into `out` and destroys the logits; with `weight_N` they become weight ⊙ (softmax − one-hot).
+/// Scores the block's rows into `out` and destroys the logits; with `weight_N` they become weight ⊙ (softmax
+/// − one-hot).
 void scoreBlock(const at::Tensor& logits_NV, const at::Tensor& labels_N, const at::Tensor* weight_N,
                 const TokenLosses& out) {
   const int64_t rows = rowsWithin(kCacheElements, logits_NV.size(1));
@@ -51,8 +52,8 @@ void scoreBlock(const at::Tensor& logits_NV, const at::Tensor& labels_N, const a
 
 /// Calls use(first row, rows, logits of them) block by block.
 template <typename Use>
-TokenLosses eachBlock(const at::Tensor& h_ND, const Head& head, const at::Tensor& labels_N, const at::Tensor* weight_N,
-                      Use&& use) {
+TokenLosses eachBlock(const at::Tensor& h_ND, const Head& head, const at::Tensor& labels_N,
+                      const at::Tensor* weight_N, Use&& use) {
   const int64_t n = h_ND.size(0);
   const int64_t rows = rowsWithin(kHeadElements, head.weight_VD.size(0));
   const TokenLosses losses = {at::empty({n}, h_ND.options()), at::empty({n}, labels_N.options())};
@@ -84,24 +85,24 @@ TokenLossGradients tokenNllGradients(const at::Tensor& h_ND, const Head& head, c
     out.weight_VD = at::zeros_like(head.weight_VD);
     if (head.bias_V.defined()) out.bias_V = at::zeros_like(head.bias_V);
   }
-  out.losses =
-      eachBlock(h, head, labels_N, &weight_N, [&](int64_t first, int64_t count, const at::Tensor& gradient_RV) {
-        at::Tensor rows_RD = out.h_ND.narrow(0, first, count);
-        at::mm_out(rows_RD, gradient_RV, head.weight_VD);
-        if (trainHead) {
-          out.weight_VD.addmm_(gradient_RV.t(), h.narrow(0, first, count), 1, head.scale);
-          if (out.bias_V.defined()) out.bias_V.add_(gradient_RV.sum(0));
-        }
-      });
+  out.losses = eachBlock(h, head, labels_N, &weight_N,
+                         [&](int64_t first, int64_t count, const at::Tensor& gradient_RV) {
+                           at::Tensor rows_RD = out.h_ND.narrow(0, first, count);
+                           at::mm_out(rows_RD, gradient_RV, head.weight_VD);
+                           if (trainHead) {
+                             out.weight_VD.addmm_(gradient_RV.t(), h.narrow(0, first, count), 1, head.scale);
+                             if (out.bias_V.defined()) out.bias_V.add_(gradient_RV.sum(0));
+                           }
+                         });
   if (head.scale != 1) out.h_ND.mul_(head.scale);
   return out;
 }
 
 double demandFinite(double value, const char* figure) {
   if (!std::isfinite(value)) {
-    fail(ErrorCode::NonFinite, std::string("expected a finite number for `") + figure + "` but received " +
-                                   std::to_string(value) +
-                                   "; nothing was updated. A lower learning rate or a look at the data may help");
+    fail(ErrorCode::NonFinite,
+         std::string("expected a finite number for `") + figure + "` but received " + std::to_string(value) +
+             "; nothing was updated. A lower learning rate or a look at the data may help");
   }
   return value;
 }

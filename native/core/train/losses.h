@@ -1,5 +1,5 @@
-// Negative log-likelihood of target tokens straight from the states in front of the head. The logits pass in blocks of
-// rows and are gone again: no [N, V] tensor ever exists. N target tokens, D width, V vocabulary.
+// Negative log-likelihood of target tokens straight from the states in front of the head. The logits pass in
+// blocks of rows and are gone again: no [N, V] tensor ever exists. N target tokens, D width, V vocabulary.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,8 +23,8 @@ struct TokenLossGradients {
   at::Tensor bias_V;     // undefined unless the head is trained and has one
 };
 
-/// Scores targets and gives the gradient of −Σ_n weight_n ln p(y_n) for the states and, where `trainHead`, for the head.
-/// Hand `h_ND` of the result to autograd as the gradient of the graph that made the states.
+/// Scores targets and gives the gradient of −Σ_n weight_n ln p(y_n) for the states and, where `trainHead`,
+/// for the head. Hand `h_ND` of the result to autograd as the gradient of the graph that made the states.
 TokenLossGradients tokenNllGradients(const at::Tensor& h_ND, const Head& head, const at::Tensor& labels_N,
                                      const at::Tensor& weight_N, bool trainHead);
 

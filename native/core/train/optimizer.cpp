@@ -51,7 +51,8 @@ bool onCpu(const std::vector<at::Tensor>& tensors) {
 
 /// The constants of one step, rounded to float where PyTorch's element-wise kernels round them.
 struct StepConstants {
-  float gradientScale, oneMinusBeta1, beta2, oneMinusBeta2, stepSize, biasCorrection2Sqrt, epsilon, decay, shrink;
+  float gradientScale, oneMinusBeta1, beta2, oneMinusBeta2, stepSize, biasCorrection2Sqrt, epsilon, decay,
+      shrink;
 };
 
 void adamChunk(const StepConstants& c, int64_t count, const float* __restrict gradient, float* __restrict p,
@@ -129,8 +130,8 @@ Adam::Adam(const AdamOptions& options, const TensorTable& parameters) : options_
 void Adam::step(const TensorTable& parameters, const Gradients& gradients, double learningRate,
                 double gradientScale) {
   if (!std::isfinite(learningRate) || learningRate < 0) {
-    fail(ErrorCode::DataInvalid,
-         "expected a finite number of 0 or more for `learningRate` but received " + std::to_string(learningRate));
+    fail(ErrorCode::DataInvalid, "expected a finite number of 0 or more for `learningRate` but received " +
+                                     std::to_string(learningRate));
   }
   at::NoGradGuard noGrad;
   std::vector<at::Tensor> p, g, m, v;
@@ -138,8 +139,8 @@ void Adam::step(const TensorTable& parameters, const Gradients& gradients, doubl
     const auto parameter = parameters.find(name);
     if (parameter == parameters.end() || !parameter->second.is_contiguous() ||
         parameter->second.sizes() != gradient.sizes()) {
-      fail(ErrorCode::Internal, "expected a contiguous parameter of shape " + text(gradient.sizes()) + " for `" + name +
-                                    "` but received another");
+      fail(ErrorCode::Internal, "expected a contiguous parameter of shape " + text(gradient.sizes()) +
+                                    " for `" + name + "` but received another");
     }
     p.push_back(parameter->second);
     g.push_back(gradient.contiguous());
@@ -154,9 +155,11 @@ void Adam::step(const TensorTable& parameters, const Gradients& gradients, doubl
     at::_foreach_mul_(g, gradientScale);
     const auto& o = options_;
     if (o.decoupledDecay) {
-      at::_fused_adamw_(p, g, m, v, {}, counts, learningRate, o.beta1, o.beta2, o.weightDecay, o.epsilon, false, false);
+      at::_fused_adamw_(p, g, m, v, {}, counts, learningRate, o.beta1, o.beta2, o.weightDecay, o.epsilon,
+                        false, false);
     } else {
-      at::_fused_adam_(p, g, m, v, {}, counts, learningRate, o.beta1, o.beta2, o.weightDecay, o.epsilon, false, false);
+      at::_fused_adam_(p, g, m, v, {}, counts, learningRate, o.beta1, o.beta2, o.weightDecay, o.epsilon,
+                       false, false);
     }
     ++steps_;
     return;
@@ -177,8 +180,9 @@ void Adam::step(const TensorTable& parameters, const Gradients& gradients, doubl
   at::parallel_for(0, static_cast<int64_t>(chunks.size()), 1, [&](int64_t first, int64_t last) {
     for (int64_t c = first; c < last; ++c) {
       const auto [t, begin, end] = chunks[c];
-      adamChunk(constants, end - begin, g[t].const_data_ptr<float>() + begin, p[t].mutable_data_ptr<float>() + begin,
-                m[t].mutable_data_ptr<float>() + begin, v[t].mutable_data_ptr<float>() + begin);
+      adamChunk(constants, end - begin, g[t].const_data_ptr<float>() + begin,
+                p[t].mutable_data_ptr<float>() + begin, m[t].mutable_data_ptr<float>() + begin,
+                v[t].mutable_data_ptr<float>() + begin);
     }
   });
   ++steps_;
@@ -200,8 +204,8 @@ void Adam::restore(const std::string& path) {
                                            " but received none; is this an optimizer file of this package?");
   }
   if (file.tensors.size() != m_.size() + v_.size()) {
-    fail(ErrorCode::CheckpointInvalid, "expected " + std::to_string(m_.size() + v_.size()) + " tensors in " + path +
-                                           " but received " + std::to_string(file.tensors.size()));
+    fail(ErrorCode::CheckpointInvalid, "expected " + std::to_string(m_.size() + v_.size()) + " tensors in " +
+                                           path + " but received " + std::to_string(file.tensors.size()));
   }
   const auto read = [&](const TensorTable& like, const char* prefix) {
     TensorTable table;
@@ -209,8 +213,9 @@ void Adam::restore(const std::string& path) {
       const auto found = file.tensors.find(prefix + name);
       if (found == file.tensors.end() || found->second.sizes() != tensor.sizes() ||
           found->second.scalar_type() != at::kFloat) {
-        fail(ErrorCode::CheckpointInvalid, "expected a float32 tensor of shape " + text(tensor.sizes()) + " for `" +
-                                               prefix + name + "` in " + path + " but received another or none");
+        fail(ErrorCode::CheckpointInvalid, "expected a float32 tensor of shape " + text(tensor.sizes()) +
+                                               " for `" + prefix + name + "` in " + path +
+                                               " but received another or none");
       }
       table.emplace(name, found->second.to(tensor.device(), at::kFloat, false, true).contiguous());
     }

@@ -1,4 +1,5 @@
-// Adam as PyTorch defines it, one fused pass over parameters, gradients and both moments, and global-norm clipping.
+// Adam as PyTorch defines it, one fused pass over parameters, gradients and both moments, and global-norm
+// clipping.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,8 +17,8 @@ namespace seprog {
 /// Gradients by parameter name. A parameter without an entry is left alone, moments included.
 using Gradients = TensorTable;
 
-/// The L2 norm over all gradients together. Summed in double in an order that does not depend on the thread count;
-/// NaN or infinity when any element is.
+/// The L2 norm over all gradients together. Summed in double in an order that does not depend on the thread
+/// count; NaN or infinity when any element is.
 double globalNorm(const Gradients& gradients);
 
 /// What torch.nn.utils.clip_grad_norm_ multiplies gradients with: maxNorm / (norm + 1e-6), at most 1.
@@ -41,7 +42,8 @@ class Adam {
 
   /// p ← p − lr·m̂/(√v̂ + ε) in place, with gradients scaled by `gradientScale` on the way.
   /// Everything is checked before the first write: a throw leaves parameters and moments as they were.
-  void step(const TensorTable& parameters, const Gradients& gradients, double learningRate, double gradientScale);
+  void step(const TensorTable& parameters, const Gradients& gradients, double learningRate,
+            double gradientScale);
 
   int64_t steps() const { return steps_; }
 
