@@ -1,5 +1,8 @@
+import { SeprogError } from "../errors.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { packRows, unpackRows } from "../tokenizers/token_rows.js";
+import type { OnEvent } from "../training/events.js";
+import { Pace } from "../training/progress.js";
 import type { Question } from "./questions.js";
 import type { BaseScorer, EditedScorer, Scorer } from "./scorers.js";
 
@@ -105,19 +108,47 @@ export class BaseAnswers {
     this.#options = options;
   }
 
-  async of(rows: readonly Row[], signal?: AbortSignal): Promise<Answer[]> {
-    const keys = rows.map(({ source, target }) => `${source.join(",")}/${target.join(",")}`);
-    const missing = new Map<string, Row>();
-    rows.forEach((row, i) => {
-      const key = keys[i] ?? "";
-      if (!this.#known.has(key)) missing.set(key, row);
-    });
-    const options = { ...this.#options, ...(signal && { signal }) };
-    const fresh = await askAll(this.#base, [...missing.values()], this.#codec, options);
-    [...missing.keys()].forEach((key, i) => {
-      const answer = fresh[i];
-      if (answer !== undefined) this.#known.set(key, answer);
-    });
-    return keys.map((key) => this.#known.get(key) as Answer);
+  /** Asks what is not known yet. */
+  async learn(rows: readonly Row[], { signal, onEvent }: LearnOptions = {}): Promise<void> {
+    const missing = new Map(rows.map((row) => [keyOf(row), row] as const));
+    for (const key of this.#known.keys()) missing.delete(key);
+    const pace = new Pace(0, missing.size);
+    let step = 0;
+    for (const piece of pieces([...missing], this.#options.batchSize)) {
+      const options = { ...this.#options, ...(signal && { signal }) };
+      const answers = await askAll(
+        this.#base,
+        piece.map(([, row]) => row),
+        this.#codec,
+        options,
+      );
+      answers.forEach((answer, i) => {
+        this.#known.set(piece[i]?.[0] ?? "", answer);
+      });
+      step += piece.length;
+      onEvent?.({
+        type: "progress",
+        phase: "prepare",
+        step,
+        total: missing.size,
+        figures: {},
+        elapsedMs: pace.elapsedMs,
+        etaMs: pace.etaMs(step),
+      });
+    }
+  }
+
+  of(row: Row): Answer {
+    const answer = this.#known.get(keyOf(row));
+    if (answer === undefined)
+      throw new SeprogError("INTERNAL", "expected the base to have been asked every question");
+    return answer;
   }
 }
+
+interface LearnOptions {
+  readonly signal?: AbortSignal;
+  readonly onEvent?: OnEvent;
+}
+
+const keyOf = ({ source, target }: Row): string => `${source.join(",")}/${target.join(",")}`;

@@ -31,19 +31,27 @@ export async function* evaluate<Edited extends EditedScorer>(
   options: EvaluateOptions,
 ): AsyncGenerator<EditRecordLine> {
   const { signal, onEvent } = options;
+  const asked = episodes.map((episode) => {
+    const questions = episodeQuestions(episode);
+    return { episode, questions, rows: questionRows(questions, codec) };
+  });
+  await baseAnswers.learn(
+    asked.flatMap(({ rows }) => rows),
+    options,
+  );
+
   const pace = new Pace(0, episodes.length);
   const shares = new RunningShares();
-  for (const [index, episode] of episodes.entries()) {
-    const questions = episodeQuestions(episode);
-    const rows = questionRows(questions, codec);
-    const before = await baseAnswers.of(rows, signal);
-
+  for (const [index, { episode, questions, rows }] of asked.entries()) {
     const { model } = await subject.apply(editRequests(episode, codec), signal && { signal });
     try {
+      const before = rows.map((row) => baseAnswers.of(row));
       const after = await askAll(model, rows, codec, options);
-      const outside = rows.filter((_, i) => isOutside(questions[i]));
-      const klOutside = await klOfRows(subject.base, model, outside, options);
-      const lines = linesOf(index, episode, questions, { before, after, klOutside });
+      const letThrough = rows.map((_, i) => isOutside(questions[i]) && reachesEdits(after[i]));
+      const compared = rows.filter((_, i) => letThrough[i]);
+      const kl = (await klOfRows(subject.base, model, compared, options)).values();
+      const klOfRow = letThrough.map((wasCompared) => (wasCompared ? present(kl.next().value) : 0));
+      const lines = linesOf(index, episode, questions, { before, after, klOfRow });
       for (const line of lines) shares.add(line);
       yield* lines;
     } finally {
@@ -65,20 +73,23 @@ export async function* evaluate<Edited extends EditedScorer>(
 const isOutside = (question: Question | undefined): boolean =>
   question?.group === "outScope" || question?.group === "hard";
 
+/** A question that the gate holds back gets the base's own computation: its divergence is 0, to the bit. */
+const reachesEdits = (answer: Answer | undefined): boolean =>
+  answer?.scope === undefined || answer.scope.logit > 0;
+
 interface Answers {
   readonly before: readonly Answer[];
   readonly after: readonly Answer[];
-  /** One sum per out-of-scope question, in order. */
-  readonly klOutside: readonly number[];
+  /** Σ KL per question; 0 for in-scope ones, which are not compared. */
+  readonly klOfRow: readonly number[];
 }
 
 function linesOf(
   episode: number,
   { edits }: Episode,
   questions: readonly Question[],
-  { before, after, klOutside }: Answers,
+  { before, after, klOfRow }: Answers,
 ): EditRecordLine[] {
-  const kl = klOutside.values();
   const lines = edits.map(({ record, x_e, y_e }, edit) => ({
     episode,
     edit,
@@ -96,7 +107,7 @@ function linesOf(
     const base = present(before[i]);
     const edited = present(after[i]);
     if (question.group === "outScope" || question.group === "hard")
-      line[question.group].push(outScopeProbe(question, base, edited, present(kl.next().value)));
+      line[question.group].push(outScopeProbe(question, base, edited, present(klOfRow[i])));
     else line[question.group].push(inScopeProbe(question, base, edited));
   });
   return lines.map((line) => ({ ...line, self: present(line.self[0]) }));

@@ -161,11 +161,12 @@ describe("evaluation", () => {
     expect(alpha?.self).toMatchObject({ base: "Rome", edited: "Paris", expected: ["Paris"], match: true });
     expect(alpha?.inScope).toMatchObject([{ input: "alpha is in", edited: "Paris", match: true }]);
     expect(alpha?.noisy).toMatchObject([{ input: "Rain fell. alpha is in", match: true }]);
-    expect(alpha?.outScope).toMatchObject([{ same: true, goldMatch: true, kl: 0.25 * 2 }]);
+    expect(alpha?.outScope).toMatchObject([{ same: true, goldMatch: true, kl: 0 }]);
     expect(alpha?.hard).toEqual([]);
     expect(beta?.self).toMatchObject({ edited: "london", match: true, matchStrict: false });
     expect(beta?.inScope).toMatchObject([{ edited: "Rome", match: false, teacherForced: false }]);
     expect(beta?.hard).toMatchObject([{ base: "Rome", edited: "Madrid", same: false, baseGoldMatch: false }]);
+    expect(beta?.hard[0]?.kl).toBe(0.25 * (beta?.hard[0]?.tokens ?? Number.NaN));
     expect(beta?.outScope).toEqual([]);
   });
 
@@ -189,10 +190,10 @@ describe("evaluation", () => {
     const base = baseTable();
     const baseAnswers = new BaseAnswers(base, codec, options);
     const rows = questionRows(episodeQuestions(episode), codec);
-    await baseAnswers.of(rows);
+    await baseAnswers.learn(rows);
     const asked = base.generated.reduce((sum, count) => sum + count, 0);
     expect(asked).toBe(rows.length);
-    await baseAnswers.of([...rows, ...rows]);
+    await baseAnswers.learn([...rows, ...rows]);
     expect(base.generated.reduce((sum, count) => sum + count, 0)).toBe(asked);
   });
 
