@@ -158,6 +158,10 @@ describe("an editor", () => {
     expect(result.cell.train?.stepWallMs.n).toBe(3);
     expect(result.cell.inference.peakBytes.value).toBeGreaterThan(0);
     expect(result.provenance.modelChecksum).toBe(record.modelChecksum);
+    const [header = ""] = await readdir(world.path("episodes")).then((names) =>
+      Promise.all(names.map((name) => readFile(world.path("episodes", name), "utf8"))),
+    );
+    expect(JSON.parse(header.slice(0, header.indexOf("\n"))).sha256).toBe(result.provenance.episodesChecksum);
   });
 
   it("answers edited questions through the library, and the base's way when the edit is gone", async () => {
