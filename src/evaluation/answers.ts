@@ -73,21 +73,31 @@ export async function askAll(
   return answers;
 }
 
-/** Σ KL(base ‖ edited) over the target tokens of each row. */
+function splitRows(values: Float32Array, lengths: Int32Array): Float32Array[] {
+  let at = 0;
+  return Array.from(lengths, (length) => {
+    at += length;
+    return values.subarray(at - length, at);
+  });
+}
+
+/** Σ KL(base ‖ edited) over the target tokens of each row that is `compared`, 0 for the others. */
 export async function klOfRows<Edited extends EditedScorer>(
   base: BaseScorer<Edited>,
   edited: Edited,
   rows: readonly Row[],
+  compared: readonly boolean[],
   { batchSize, signal }: AskOptions,
 ): Promise<number[]> {
-  const sums: number[] = [];
-  for (const piece of pieces(rows, batchSize)) {
-    const { kl } = await base.compare(edited, pairRows(piece), signal === undefined ? {} : { signal });
-    let at = 0;
-    for (const { target } of piece) {
-      sums.push(kl.subarray(at, at + target.length).reduce((sum, value) => sum + value, 0));
-      at += target.length;
-    }
+  const sums = rows.map(() => 0);
+  const chosen = [...rows.keys()].filter((i) => compared[i]);
+  for (const piece of pieces(chosen, batchSize)) {
+    const batch = pairRows(piece.map((i) => rows[i] as Row));
+    const { kl } = await base.compare(edited, batch, signal === undefined ? {} : { signal });
+    const ofRow = splitRows(kl, batch.target.lengths);
+    piece.forEach((i, at) => {
+      sums[i] = ofRow[at]?.reduce((sum, value) => sum + value, 0) ?? Number.NaN;
+    });
   }
   return sums;
 }

@@ -47,10 +47,8 @@ export async function* evaluate<Edited extends EditedScorer>(
     try {
       const before = rows.map((row) => baseAnswers.of(row));
       const after = await askAll(model, rows, codec, options);
-      const letThrough = rows.map((_, i) => isOutside(questions[i]) && reachesEdits(after[i]));
-      const compared = rows.filter((_, i) => letThrough[i]);
-      const kl = (await klOfRows(subject.base, model, compared, options)).values();
-      const klOfRow = letThrough.map((wasCompared) => (wasCompared ? present(kl.next().value) : 0));
+      const compared = questions.map((question, i) => isOutside(question) && reachesEdits(after[i]));
+      const klOfRow = await klOfRows(subject.base, model, rows, compared, options);
       const lines = linesOf(index, episode, questions, { before, after, klOfRow });
       for (const line of lines) shares.add(line);
       yield* lines;
@@ -70,8 +68,7 @@ export async function* evaluate<Edited extends EditedScorer>(
   }
 }
 
-const isOutside = (question: Question | undefined): boolean =>
-  question?.group === "outScope" || question?.group === "hard";
+const isOutside = ({ group }: Question): boolean => group === "outScope" || group === "hard";
 
 /** A question that the gate holds back gets the base's own computation: its divergence is 0, to the bit. */
 const reachesEdits = (answer: Answer | undefined): boolean =>
