@@ -1,5 +1,5 @@
-// What one JavaScript environment (the main thread or a worker) knows of the addon. There is no state beside it but the
-// process's allocator.
+// What one JavaScript environment (the main thread or a worker) knows of the addon. There is no state beside
+// it but the process's allocator.
 #pragma once
 
 #include <napi.h>
@@ -23,7 +23,8 @@ class AddonState {
 
   void setConstructor(ClassId id, Napi::Function constructor);
 
-  /// Makes an object of a class that JavaScript cannot construct. `Seed` is what its constructor takes with takeSeed().
+  /// Makes an object of a class that JavaScript cannot construct. `Seed` is what its constructor takes with
+  /// takeSeed().
   template <typename Seed>
   Napi::Object construct(ClassId id, Seed& seed) {
     seed_ = &seed;
@@ -36,8 +37,8 @@ class AddonState {
   Seed& takeSeed(const char* className) {
     auto* seed = static_cast<Seed*>(std::exchange(seed_, nullptr));
     if (!seed) {
-      fail(ErrorCode::Unsupported,
-           std::string("expected a ") + className + " from a method of an engine but received a call of its constructor");
+      fail(ErrorCode::Unsupported, std::string("expected a ") + className +
+                                       " from a method of an engine but received a call of its constructor");
     }
     return *seed;
   }

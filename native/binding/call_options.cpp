@@ -11,7 +11,9 @@ constexpr const char* kPath = "options";
 
 CancelFlag toCancelFlag(const Napi::Value& value) {
   const CancelTokenWrap* token = CancelTokenWrap::from(value);
-  if (!token) fail(ErrorCode::ConfigInvalid, "expected a CancelToken for `options.cancel` but received " + describe(value));
+  if (!token)
+    fail(ErrorCode::ConfigInvalid,
+         "expected a CancelToken for `options.cancel` but received " + describe(value));
   return token->flag();
 }
 

@@ -15,7 +15,8 @@ struct CallOptions {
   bool measure = false;
 };
 
-/// `readOwn` reads the keys of this method; a key that nobody reads is CONFIG_INVALID. `value` may be undefined.
+/// `readOwn` reads the keys of this method; a key that nobody reads is CONFIG_INVALID. `value` may be
+/// undefined.
 CallOptions readCallOptions(const Napi::Value& value, const std::function<void(Options&)>& readOwn = nullptr);
 
 }  // namespace seprog::binding

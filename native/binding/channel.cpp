@@ -53,14 +53,18 @@ class Channel::ReleaseCall final : public Call {
 };
 
 Channel::Channel(Napi::Env env, c10::Device device, int threads)
-    : env_(env), engine_(device, threads, [this](std::unique_ptr<Work> work) { completed(std::move(work)); }) {}
+    : env_(env),
+      engine_(device, threads, [this](std::unique_ptr<Work> work) { completed(std::move(work)); }) {}
 
-// The engine's thread starts at once but calls back only for work, and none is submitted before open() returns.
+// The engine's thread starts at once but calls back only for work, and none is submitted before open()
+// returns.
 std::shared_ptr<Channel> Channel::open(Napi::Env env, c10::Device device, int threads) {
   std::shared_ptr<Channel> channel(new Channel(env, device, threads));
   // Node may call into a released function once more; it holds a share of its own until it is done.
   auto* share = new std::shared_ptr<Channel>(channel);
-  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<Channel>*>(data); };
+  const auto finalize = [](napi_env, void* data, void*) {
+    delete static_cast<std::shared_ptr<Channel>*>(data);
+  };
   const napi_status status = napi_create_threadsafe_function(
       env, nullptr, nullptr, Napi::String::New(env, "seprog-engine"), 0, 1, share, finalize, channel.get(),
       &Channel::onCompletion, &channel->function_);
@@ -70,7 +74,8 @@ std::shared_ptr<Channel> Channel::open(Napi::Env env, c10::Device device, int th
   }
   // An idle engine must not keep the process alive.
   napi_unref_threadsafe_function(env, channel->function_);
-  // Hooks run in reverse order: this one, which joins the thread, before the one that takes the function away.
+  // Hooks run in reverse order: this one, which joins the thread, before the one that takes the function
+  // away.
   napi_add_env_cleanup_hook(env, &Channel::onEnvironmentEnd, channel.get());
   channel->connected_ = true;
   AddonState::of(env).add(channel);
@@ -182,7 +187,8 @@ void Channel::completed(std::unique_ptr<Work> work) {
   done_.push_back(std::unique_ptr<Call>(static_cast<Call*>(work.release())));
   if (announced_) return;  // drain() will find this one too
   announced_ = napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) == napi_ok;
-  // Any other answer means that the environment ends: its hook joins this thread, and nothing is to be told any more.
+  // Any other answer means that the environment ends: its hook joins this thread, and nothing is to be told
+  // any more.
   environmentEnds_ = !announced_;
 }
 

@@ -1,5 +1,5 @@
-// One engine as its JavaScript environment holds it: calls go in on the JavaScript thread, settled promises come out
-// there. All members but completed() are used on the JavaScript thread.
+// One engine as its JavaScript environment holds it: calls go in on the JavaScript thread, settled promises
+// come out there. All members but completed() are used on the JavaScript thread.
 #pragma once
 
 #include <napi.h>
@@ -48,8 +48,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void detach(HandleBase* handle) noexcept;
   void engineObjectCollected() noexcept;
 
-  /// Gives up a share in something native on the engine thread. `large` also empties the allocator's cache, for what a
-  /// model leaves there is of no use to what comes next. The promise of dispose() never rejects.
+  /// Gives up a share in something native on the engine thread. `large` also empties the allocator's cache,
+  /// for what a model leaves there is of no use to what comes next. The promise of dispose() never rejects.
   Napi::Value dispose(std::shared_ptr<void> share, bool large);
   /// The same for finalizers: nobody waits for it.
   void release(std::shared_ptr<void> share, bool large) noexcept;

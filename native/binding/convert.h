@@ -1,5 +1,6 @@
-// Values between JavaScript and the core. Everything is copied, so that neither side sees the other's later changes.
-// Wrong types are CONFIG_INVALID, rows that do not fit together DATA_INVALID; messages name the path of the argument.
+// Values between JavaScript and the core. Everything is copied, so that neither side sees the other's later
+// changes. Wrong types are CONFIG_INVALID, rows that do not fit together DATA_INVALID; messages name the path
+// of the argument.
 #pragma once
 
 #include <napi.h>
@@ -22,7 +23,8 @@ std::string toText(const Napi::Value& value, const char* path);
 int64_t toInteger(const Napi::Value& value, const std::string& path);
 std::vector<std::string> toTexts(const Napi::Value& value, const std::string& path);
 std::vector<int64_t> toIntegers(const Napi::Value& value, const std::string& path);
-/// Plain data only: null, booleans, finite numbers, strings, arrays and objects of them. Undefined members are left out.
+/// Plain data only: null, booleans, finite numbers, strings, arrays and objects of them. Undefined members
+/// are left out.
 Json toJson(const Napi::Value& value, const std::string& path);
 
 TokenRows toTokenRows(const Napi::Value& value, const std::string& path);

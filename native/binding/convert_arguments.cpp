@@ -34,7 +34,8 @@ std::vector<int32_t> toInts(const Napi::Value& value, const std::string& path) {
 }
 
 Json toJson(const Napi::Value& value, const std::string& path, int depth) {
-  if (depth > kMaxDepth) fail(ErrorCode::ConfigInvalid, "expected at most 64 levels for `" + path + "` but received more");
+  if (depth > kMaxDepth)
+    fail(ErrorCode::ConfigInvalid, "expected at most 64 levels for `" + path + "` but received more");
   if (value.IsNull()) return Json(nullptr);
   if (value.IsBoolean()) return Json(value.As<Napi::Boolean>().Value());
   if (value.IsString()) return Json(value.As<Napi::String>().Utf8Value());
@@ -46,7 +47,8 @@ Json toJson(const Napi::Value& value, const std::string& path, int depth) {
   if (value.IsArray()) {
     const auto array = value.As<Napi::Array>();
     Json::Array items;
-    for (uint32_t i = 0; i < array.Length(); ++i) items.push_back(toJson(array.Get(i), item(path, i), depth + 1));
+    for (uint32_t i = 0; i < array.Length(); ++i)
+      items.push_back(toJson(array.Get(i), item(path, i), depth + 1));
     return Json(std::move(items));
   }
   if (!value.IsObject() || value.IsFunction() || value.IsTypedArray()) expected("plain data", path, value);
@@ -71,20 +73,27 @@ void requireRows(int64_t got, int64_t wanted, const std::string& path) {
 
 std::string describe(const Napi::Value& value) {
   switch (value.Type()) {
-    case napi_undefined: return "undefined";
-    case napi_null: return "null";
+    case napi_undefined:
+      return "undefined";
+    case napi_null:
+      return "null";
     case napi_boolean:
-    case napi_number: return value.ToString().Utf8Value();
+    case napi_number:
+      return value.ToString().Utf8Value();
     case napi_string: {
       std::string text = value.As<Napi::String>().Utf8Value();
       if (text.size() > 60) text = text.substr(0, 57) + "...";
       return "\"" + text + "\"";
     }
-    case napi_symbol: return "a symbol";
-    case napi_function: return "a function";
-    case napi_bigint: return "a bigint";
+    case napi_symbol:
+      return "a symbol";
+    case napi_function:
+      return "a function";
+    case napi_bigint:
+      return "a bigint";
     case napi_external:
-    case napi_object: break;
+    case napi_object:
+      break;
   }
   if (value.IsArray()) return "an array";
   if (value.IsTypedArray()) return "another typed array";
@@ -98,7 +107,8 @@ std::string toText(const Napi::Value& value, const char* path) {
 
 int64_t toInteger(const Napi::Value& value, const std::string& path) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0.5;
-  if (std::floor(number) != number || std::fabs(number) > kMaxSafeInteger) expected("a whole number", path, value);
+  if (std::floor(number) != number || std::fabs(number) > kMaxSafeInteger)
+    expected("a whole number", path, value);
   return static_cast<int64_t>(number);
 }
 
@@ -131,15 +141,16 @@ TokenRows toTokenRows(const Napi::Value& value, const std::string& path) {
     sum += length;
   }
   if (sum != static_cast<int64_t>(rows.ids.size())) {
-    fail(ErrorCode::DataInvalid, "expected lengths that add up to the " + std::to_string(rows.ids.size()) + " ids of `" +
-                                     path + "` but received a sum of " + std::to_string(sum));
+    fail(ErrorCode::DataInvalid, "expected lengths that add up to the " + std::to_string(rows.ids.size()) +
+                                     " ids of `" + path + "` but received a sum of " + std::to_string(sum));
   }
   return rows;
 }
 
 PairRows toPairRows(const Napi::Value& value, const std::string& path) {
   const Napi::Object object = toObject(value, path);
-  PairRows rows{toTokenRows(object.Get("source"), path + ".source"), toTokenRows(object.Get("target"), path + ".target")};
+  PairRows rows{toTokenRows(object.Get("source"), path + ".source"),
+                toTokenRows(object.Get("target"), path + ".target")};
   requireRows(rows.target.rows(), rows.source.rows(), path + ".target");
   return rows;
 }
@@ -158,7 +169,8 @@ EpisodeBatch toEpisodeBatch(const Napi::Value& value, const std::string& path) {
   const int64_t rows = batch.edits.rows();
   if (batch.episodes < 1 || rows < 1 || rows % batch.episodes != 0) {
     fail(ErrorCode::DataInvalid, "expected rows of `" + path + ".edits` that divide into " +
-                                     std::to_string(batch.episodes) + " episodes but received " + std::to_string(rows));
+                                     std::to_string(batch.episodes) + " episodes but received " +
+                                     std::to_string(rows));
   }
   requireRows(batch.editText.rows(), rows, path + ".editText");
   requireRows(batch.inScope.rows(), rows, path + ".inScope");

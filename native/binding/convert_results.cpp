@@ -76,7 +76,8 @@ Napi::Object fromFigures(Napi::Env env, const Figures& figures) {
 
 Napi::Object fromMeasurement(Napi::Env env, const Measurement& measurement) {
   auto phases = Napi::Array::New(env, measurement.phases.size());
-  for (uint32_t i = 0; i < measurement.phases.size(); ++i) phases.Set(i, fromPhase(env, measurement.phases[i]));
+  for (uint32_t i = 0; i < measurement.phases.size(); ++i)
+    phases.Set(i, fromPhase(env, measurement.phases[i]));
   auto object = Napi::Object::New(env);
   object.Set("total", fromPhase(env, measurement.total));
   object.Set("queuedNs", static_cast<double>(measurement.queuedNs));

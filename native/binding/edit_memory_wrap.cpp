@@ -3,7 +3,9 @@
 namespace seprog::binding {
 namespace {
 
-Napi::Value fromInteger(Napi::Env env, int64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
+Napi::Value fromInteger(Napi::Env env, int64_t value) {
+  return Napi::Number::New(env, static_cast<double>(value));
+}
 
 Napi::Value fromIds(Napi::Env env, const std::vector<int64_t>& ids) {
   auto array = Napi::Array::New(env, ids.size());
@@ -24,8 +26,9 @@ Napi::Value fromRows(Napi::Env env, const std::vector<MemoryRow>& rows) {
 
 void requireRows(const TokenRows& editText, size_t wanted) {
   if (editText.rows() == static_cast<int64_t>(wanted)) return;
-  fail(ErrorCode::DataInvalid, "expected one label per row of `editText` but received " + std::to_string(wanted) +
-                                   " labels for " + std::to_string(editText.rows()) + " rows");
+  fail(ErrorCode::DataInvalid, "expected one label per row of `editText` but received " +
+                                   std::to_string(wanted) + " labels for " + std::to_string(editText.rows()) +
+                                   " rows");
 }
 
 }  // namespace
@@ -33,14 +36,14 @@ void requireRows(const TokenRows& editText, size_t wanted) {
 const napi_type_tag EditMemoryWrap::kTag = {0x5e9a0c11b0e84d01, 0xa1c6e7f0d3b24904};
 
 Napi::Function EditMemoryWrap::define(Napi::Env env) {
-  return DefineClass(env, kClassName,
-                     {InstanceMethod("add", &EditMemoryWrap::add), InstanceMethod("update", &EditMemoryWrap::update),
-                      InstanceMethod("delete", &EditMemoryWrap::remove), InstanceMethod("list", &EditMemoryWrap::list),
-                      InstanceMethod("size", &EditMemoryWrap::size),
-                      InstanceMethod("snapshot", &EditMemoryWrap::snapshot),
-                      InstanceMethod("rollback", &EditMemoryWrap::rollback),
-                      InstanceMethod("save", &EditMemoryWrap::save), InstanceMethod("dispose", &EditMemoryWrap::dispose),
-                      InstanceAccessor("disposed", &EditMemoryWrap::disposed, nullptr)});
+  return DefineClass(
+      env, kClassName,
+      {InstanceMethod("add", &EditMemoryWrap::add), InstanceMethod("update", &EditMemoryWrap::update),
+       InstanceMethod("delete", &EditMemoryWrap::remove), InstanceMethod("list", &EditMemoryWrap::list),
+       InstanceMethod("size", &EditMemoryWrap::size), InstanceMethod("snapshot", &EditMemoryWrap::snapshot),
+       InstanceMethod("rollback", &EditMemoryWrap::rollback), InstanceMethod("save", &EditMemoryWrap::save),
+       InstanceMethod("dispose", &EditMemoryWrap::dispose),
+       InstanceAccessor("disposed", &EditMemoryWrap::disposed, nullptr)});
 }
 
 Napi::Value EditMemoryWrap::add(const Napi::CallbackInfo& info) {
@@ -68,10 +71,11 @@ Napi::Value EditMemoryWrap::update(const Napi::CallbackInfo& info) {
     auto label = toText(info[2], "label");
     requireRows(editText, 1);
     const CallOptions options = readCallOptions(info[3]);
-    return start(info.Env(), channel(), options,
-                 [content, id, editText = std::move(editText), label = std::move(label)](JobContext& context) {
-                   content->memory->update(id, label, content->editor->embed(editText, context)[0]);
-                 });
+    return start(
+        info.Env(), channel(), options,
+        [content, id, editText = std::move(editText), label = std::move(label)](JobContext& context) {
+          content->memory->update(id, label, content->editor->embed(editText, context)[0]);
+        });
   });
 }
 

@@ -16,7 +16,8 @@ class EditedModelWrap : public ScorerHandle<EditedModelWrap, EditedModelContent>
   static Napi::Function define(Napi::Env env);
   using ScorerHandle::ScorerHandle;
 
-  static Napi::Object fromScorer(Napi::Env env, std::shared_ptr<Channel> channel, std::shared_ptr<Scorer> scorer);
+  static Napi::Object fromScorer(Napi::Env env, std::shared_ptr<Channel> channel,
+                                 std::shared_ptr<Scorer> scorer);
 };
 
 }  // namespace seprog::binding

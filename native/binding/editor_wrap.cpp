@@ -12,7 +12,8 @@ namespace {
 std::shared_ptr<SeprogEditor> withMemorySupport(const std::shared_ptr<Editor>& editor) {
   auto seprog = std::dynamic_pointer_cast<SeprogEditor>(editor);
   if (!seprog) {
-    fail(ErrorCode::Unsupported, "expected an editor with a memory (seprog) but received one of kind " + editor->kind());
+    fail(ErrorCode::Unsupported,
+         "expected an editor with a memory (seprog) but received one of kind " + editor->kind());
   }
   return seprog;
 }
@@ -30,13 +31,15 @@ const napi_type_tag EditorWrap::kTag = {0x5e9a0c11b0e84d01, 0xa1c6e7f0d3b24905};
 Napi::Function EditorWrap::define(Napi::Env env) {
   return DefineClass(
       env, kClassName,
-      {InstanceAccessor("kind", &EditorWrap::kind, nullptr), InstanceMethod("calibrate", &EditorWrap::calibrate),
-       InstanceMethod("trainStep", &EditorWrap::trainStep),
-       InstanceMethod("validate", &EditorWrap::validate), InstanceMethod("save", &EditorWrap::save),
-       InstanceMethod("restore", &EditorWrap::restore), InstanceMethod("fingerprint", &EditorWrap::fingerprint),
-       InstanceMethod("edit", &EditorWrap::edit), InstanceMethod("createMemory", &EditorWrap::createMemory),
-       InstanceMethod("loadMemory", &EditorWrap::loadMemory), InstanceMethod("withMemory", &EditorWrap::withMemory),
-       InstanceMethod("dispose", &EditorWrap::dispose), InstanceAccessor("disposed", &EditorWrap::disposed, nullptr)});
+      {InstanceAccessor("kind", &EditorWrap::kind, nullptr),
+       InstanceMethod("calibrate", &EditorWrap::calibrate),
+       InstanceMethod("trainStep", &EditorWrap::trainStep), InstanceMethod("validate", &EditorWrap::validate),
+       InstanceMethod("save", &EditorWrap::save), InstanceMethod("restore", &EditorWrap::restore),
+       InstanceMethod("fingerprint", &EditorWrap::fingerprint), InstanceMethod("edit", &EditorWrap::edit),
+       InstanceMethod("createMemory", &EditorWrap::createMemory),
+       InstanceMethod("loadMemory", &EditorWrap::loadMemory),
+       InstanceMethod("withMemory", &EditorWrap::withMemory), InstanceMethod("dispose", &EditorWrap::dispose),
+       InstanceAccessor("disposed", &EditorWrap::disposed, nullptr)});
 }
 
 EditorWrap::EditorWrap(const Napi::CallbackInfo& info) : Handle(info), kind_(live()->kind()) {}
@@ -49,7 +52,9 @@ Napi::Value EditorWrap::calibrate(const Napi::CallbackInfo& info) {
     auto sample = toEpisodeBatch(info[0], "sample");
     return start(
         info.Env(), channel(), readCallOptions(info[1]),
-        [editor, sample = std::move(sample)](JobContext& context) { return editor->calibrate(sample, context); },
+        [editor, sample = std::move(sample)](JobContext& context) {
+          return editor->calibrate(sample, context);
+        },
         &fromFigures);
   });
 }
@@ -148,7 +153,8 @@ Napi::Value EditorWrap::loadMemory(const Napi::CallbackInfo& info) {
     return start(
         info.Env(), channel(), readCallOptions(info[1]),
         [editor, path](JobContext&) {
-          auto memory = std::make_shared<EditMemory>(EditMemory::load(path, editor->width(), editor->fingerprint()));
+          auto memory =
+              std::make_shared<EditMemory>(EditMemory::load(path, editor->width(), editor->fingerprint()));
           return std::make_shared<EditMemoryContent>(EditMemoryContent{editor, std::move(memory)});
         },
         toMemoryHandle(sharedChannel()));
@@ -160,14 +166,16 @@ Napi::Value EditorWrap::withMemory(const Napi::CallbackInfo& info) {
     const auto editor = withMemorySupport(live());
     const auto content = EditMemoryWrap::argument(info[0], channel(), "memory").live();
     std::string gate;
-    const CallOptions options =
-        readCallOptions(info[1], [&](Options& own) { gate = own.choice("gate", {"scope", "always"}, "scope"); });
+    const CallOptions options = readCallOptions(info[1], [&](Options& own) {
+      gate = own.choice("gate", {"scope", "always"}, "scope");
+    });
     return start(
         info.Env(), channel(), options,
         [editor, content, gate](JobContext&) {
           if (content->memory->fingerprint() != editor->fingerprint()) {
             fail(ErrorCode::ConfigInvalid,
-                 "expected a memory made by this editor for `memory` but received one of another or of other weights");
+                 "expected a memory made by this editor for `memory` but received one of another or of other "
+                 "weights");
           }
           return editor->withMemory(content->memory, gate);
         },

@@ -25,7 +25,8 @@ auto makeCounted(const c10::Device& device, Make make) {
   DeviceMemory& memory = DeviceMemory::of(device);
   const int64_t before = memory.counts().allocatedBytes;
   auto content = make();
-  return Made<typename decltype(content)::element_type>{std::move(content), memory.counts().allocatedBytes - before};
+  return Made<typename decltype(content)::element_type>{std::move(content),
+                                                        memory.counts().allocatedBytes - before};
 }
 
 auto toModelHandle(std::shared_ptr<Channel> channel) {
@@ -63,15 +64,14 @@ std::shared_ptr<Channel> openChannel(const Napi::CallbackInfo& info) {
 }  // namespace
 
 Napi::Function EngineWrap::define(Napi::Env env) {
-  return DefineClass(env, "Engine",
-                     {InstanceAccessor<&EngineWrap::device>("device"), InstanceAccessor<&EngineWrap::threads>("threads"),
-                      InstanceAccessor<&EngineWrap::closed>("closed"),
-                      InstanceMethod<&EngineWrap::loadModel>("loadModel"),
-                      InstanceMethod<&EngineWrap::createModel>("createModel"),
-                      InstanceMethod<&EngineWrap::createEditor>("createEditor"),
-                      InstanceMethod<&EngineWrap::createFineTuner>("createFineTuner"),
-                      InstanceMethod<&EngineWrap::memoryStats>("memoryStats"),
-                      InstanceMethod<&EngineWrap::close>("close")});
+  return DefineClass(
+      env, "Engine",
+      {InstanceAccessor<&EngineWrap::device>("device"), InstanceAccessor<&EngineWrap::threads>("threads"),
+       InstanceAccessor<&EngineWrap::closed>("closed"), InstanceMethod<&EngineWrap::loadModel>("loadModel"),
+       InstanceMethod<&EngineWrap::createModel>("createModel"),
+       InstanceMethod<&EngineWrap::createEditor>("createEditor"),
+       InstanceMethod<&EngineWrap::createFineTuner>("createFineTuner"),
+       InstanceMethod<&EngineWrap::memoryStats>("memoryStats"), InstanceMethod<&EngineWrap::close>("close")});
 }
 
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info)

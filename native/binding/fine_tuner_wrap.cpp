@@ -8,13 +8,13 @@ namespace seprog::binding {
 const napi_type_tag FineTunerWrap::kTag = {0x5e9a0c11b0e84d01, 0xa1c6e7f0d3b24906};
 
 Napi::Function FineTunerWrap::define(Napi::Env env) {
-  return DefineClass(env, kClassName,
-                     {InstanceMethod("trainStep", &FineTunerWrap::trainStep),
-                      InstanceMethod("validate", &FineTunerWrap::validate),
-                      InstanceMethod("snapshot", &FineTunerWrap::snapshot), InstanceMethod("save", &FineTunerWrap::save),
-                      InstanceMethod("restore", &FineTunerWrap::restore),
-                      InstanceMethod("dispose", &FineTunerWrap::dispose),
-                      InstanceAccessor("disposed", &FineTunerWrap::disposed, nullptr)});
+  return DefineClass(
+      env, kClassName,
+      {InstanceMethod("trainStep", &FineTunerWrap::trainStep),
+       InstanceMethod("validate", &FineTunerWrap::validate),
+       InstanceMethod("snapshot", &FineTunerWrap::snapshot), InstanceMethod("save", &FineTunerWrap::save),
+       InstanceMethod("restore", &FineTunerWrap::restore), InstanceMethod("dispose", &FineTunerWrap::dispose),
+       InstanceAccessor("disposed", &FineTunerWrap::disposed, nullptr)});
 }
 
 Napi::Value FineTunerWrap::trainStep(const Napi::CallbackInfo& info) {

@@ -4,7 +4,11 @@ namespace seprog::binding {
 
 HandleBase::HandleBase(const char* className, std::shared_ptr<Channel> channel, std::shared_ptr<void> share,
                        int64_t bytes, Napi::Env env)
-    : className_(className), channel_(std::move(channel)), share_(std::move(share)), bytes_(bytes), env_(env) {
+    : className_(className),
+      channel_(std::move(channel)),
+      share_(std::move(share)),
+      bytes_(bytes),
+      env_(env) {
   channel_->attach(this);
   if (bytes_ > 0) Napi::MemoryManagement::AdjustExternalMemory(env, bytes_);
 }
@@ -30,7 +34,8 @@ Napi::Value HandleBase::disposeHandle() {
 }
 
 const std::shared_ptr<void>& HandleBase::liveShare() const {
-  if (!share_) fail(ErrorCode::Disposed, std::string("expected a live ") + className_ + " but it was disposed");
+  if (!share_)
+    fail(ErrorCode::Disposed, std::string("expected a live ") + className_ + " but it was disposed");
   return share_;
 }
 

@@ -1,4 +1,5 @@
-// What every JavaScript handle to something native does: live on one engine, be disposed once, refuse use afterwards.
+// What every JavaScript handle to something native does: live on one engine, be disposed once, refuse use
+// afterwards.
 #pragma once
 
 #include <napi.h>
@@ -16,8 +17,8 @@ namespace seprog::binding {
 
 class HandleBase {
  public:
-  HandleBase(const char* className, std::shared_ptr<Channel> channel, std::shared_ptr<void> share, int64_t bytes,
-             Napi::Env env);
+  HandleBase(const char* className, std::shared_ptr<Channel> channel, std::shared_ptr<void> share,
+             int64_t bytes, Napi::Env env);
   virtual ~HandleBase();
   HandleBase(const HandleBase&) = delete;
   HandleBase& operator=(const HandleBase&) = delete;
@@ -40,7 +41,8 @@ class HandleBase {
   napi_env env_;
 };
 
-/// `Content` is what the engine made; `Self` the class that JavaScript sees. Self has kClassName, kClassId and kTag.
+/// `Content` is what the engine made; `Self` the class that JavaScript sees. Self has kClassName, kClassId
+/// and kTag.
 template <typename Self, typename Content>
 class Handle : public Napi::ObjectWrap<Self>, public HandleBase {
  public:
@@ -69,10 +71,12 @@ class Handle : public Napi::ObjectWrap<Self>, public HandleBase {
   /// Throws CONFIG_INVALID unless `value` is a handle of this class and of this engine.
   static Self& argument(const Napi::Value& value, const Channel& channel, const char* path) {
     Self* handle = from(value);
-    const std::string problem = !handle ? describe(value) : &handle->channel() != &channel ? "one of another engine" : "";
+    const std::string problem = !handle                          ? describe(value)
+                                : &handle->channel() != &channel ? "one of another engine"
+                                                                 : "";
     if (!problem.empty()) {
-      fail(ErrorCode::ConfigInvalid, std::string("expected a ") + Self::kClassName + " of this engine for `" + path +
-                                         "` but received " + problem);
+      fail(ErrorCode::ConfigInvalid, std::string("expected a ") + Self::kClassName + " of this engine for `" +
+                                         path + "` but received " + problem);
     }
     return *handle;
   }
@@ -84,7 +88,9 @@ class Handle : public Napi::ObjectWrap<Self>, public HandleBase {
   Napi::Value dispose(const Napi::CallbackInfo& info) {
     return promised(info.Env(), [&] { return disposeHandle(); });
   }
-  Napi::Value disposed(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), isDisposed()); }
+  Napi::Value disposed(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), isDisposed());
+  }
 
  private:
   static Seed& takeSeed(const Napi::CallbackInfo& info) {
@@ -93,7 +99,8 @@ class Handle : public Napi::ObjectWrap<Self>, public HandleBase {
   }
   Handle(const Napi::CallbackInfo& info, Seed& seed)
       : Napi::ObjectWrap<Self>(info),
-        HandleBase(Self::kClassName, std::move(seed.channel), std::move(seed.content), seed.bytes, info.Env()) {
+        HandleBase(Self::kClassName, std::move(seed.channel), std::move(seed.content), seed.bytes,
+                   info.Env()) {
     info.This().As<Napi::Object>().TypeTag(&Self::kTag);
   }
 };

@@ -17,12 +17,13 @@ std::string hexadecimal(uint64_t value) {
 const napi_type_tag ModelWrap::kTag = {0x5e9a0c11b0e84d01, 0xa1c6e7f0d3b24903};
 
 Napi::Function ModelWrap::define(Napi::Env env) {
-  return DefineClass(env, kClassName,
-                     {InstanceMethod("score", &ModelWrap::score), InstanceMethod("compare", &ModelWrap::compare),
-                      InstanceMethod("generate", &ModelWrap::generate), InstanceMethod("save", &ModelWrap::save),
-                      InstanceMethod("dispose", &ModelWrap::dispose),
-                      InstanceAccessor("disposed", &ModelWrap::disposed, nullptr),
-                      InstanceAccessor("info", &ModelWrap::info, nullptr)});
+  return DefineClass(
+      env, kClassName,
+      {InstanceMethod("score", &ModelWrap::score), InstanceMethod("compare", &ModelWrap::compare),
+       InstanceMethod("generate", &ModelWrap::generate), InstanceMethod("save", &ModelWrap::save),
+       InstanceMethod("dispose", &ModelWrap::dispose),
+       InstanceAccessor("disposed", &ModelWrap::disposed, nullptr),
+       InstanceAccessor("info", &ModelWrap::info, nullptr)});
 }
 
 ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : ScorerHandle(info) {
@@ -61,8 +62,9 @@ Napi::Value ModelWrap::save(const Napi::CallbackInfo& info) {
     const auto model = live()->model;
     const std::string directory = toText(info[0], "directory");
     std::string dtype;
-    const CallOptions options =
-        readCallOptions(info[1], [&](Options& own) { dtype = own.choice("dtype", {"fp32", "fp16", "bf16"}, "fp32"); });
+    const CallOptions options = readCallOptions(info[1], [&](Options& own) {
+      dtype = own.choice("dtype", {"fp32", "fp16", "bf16"}, "fp32");
+    });
     return start(info.Env(), channel(), options,
                  [model, directory, dtype](JobContext&) { saveModel(*model, directory, dtype); });
   });

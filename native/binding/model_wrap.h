@@ -23,7 +23,8 @@ class ModelWrap : public ScorerHandle<ModelWrap, ModelContent> {
 
   /// On the engine thread: reads every weight once.
   static std::shared_ptr<ModelContent> describeContent(Model model);
-  static Napi::Object fromContent(Napi::Env env, std::shared_ptr<Channel> channel, std::shared_ptr<ModelContent> content);
+  static Napi::Object fromContent(Napi::Env env, std::shared_ptr<Channel> channel,
+                                  std::shared_ptr<ModelContent> content);
 
  private:
   Napi::Value info(const Napi::CallbackInfo& info);

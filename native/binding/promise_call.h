@@ -1,5 +1,6 @@
-// The one way in which a method becomes a promise: arguments are converted on the JavaScript thread, `run` works on the
-// engine thread, `convert` turns its result into JavaScript values back on the JavaScript thread.
+// The one way in which a method becomes a promise: arguments are converted on the JavaScript thread, `run`
+// works on the engine thread, `convert` turns its result into JavaScript values back on the JavaScript
+// thread.
 #pragma once
 
 #include <napi.h>
@@ -78,7 +79,8 @@ Napi::Value start(Napi::Env env, Channel& channel, const CallOptions& options, R
 /// For work without a result.
 template <typename Run>
 Napi::Value start(Napi::Env env, Channel& channel, const CallOptions& options, Run run) {
-  return start(env, channel, options, std::move(run), [](Napi::Env resultEnv, std::monostate) { return resultEnv.Undefined(); });
+  return start(env, channel, options, std::move(run),
+               [](Napi::Env resultEnv, std::monostate) { return resultEnv.Undefined(); });
 }
 
 }  // namespace seprog::binding

@@ -15,7 +15,9 @@ Napi::Value startScore(const Napi::CallbackInfo& info, Channel& channel, std::sh
   const CallOptions options = readCallOptions(info[1]);
   return start(
       info.Env(), channel, options,
-      [scorer = std::move(scorer), batch = std::move(batch)](JobContext& context) { return scorer->score(batch, context); },
+      [scorer = std::move(scorer), batch = std::move(batch)](JobContext& context) {
+        return scorer->score(batch, context);
+      },
       &fromTokenScores);
 }
 

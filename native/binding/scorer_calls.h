@@ -10,7 +10,8 @@
 
 namespace seprog::binding {
 
-/// The scorer behind a Model or EditedModel of this engine; throws CONFIG_INVALID for anything else, DISPOSED.
+/// The scorer behind a Model or EditedModel of this engine; throws CONFIG_INVALID for anything else,
+/// DISPOSED.
 std::shared_ptr<Scorer> toScorer(const Napi::Value& value, const Channel& channel, const char* path);
 
 Napi::Value startScore(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer);

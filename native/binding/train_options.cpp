@@ -16,7 +16,8 @@ StepOptions readStepOptions(const Napi::Value& value) {
 
 SaveOptions readSaveOptions(const Napi::Value& value) {
   bool optimizer = false;
-  CallOptions call = readCallOptions(value, [&](Options& own) { optimizer = own.boolean("optimizer", false); });
+  CallOptions call =
+      readCallOptions(value, [&](Options& own) { optimizer = own.boolean("optimizer", false); });
   return {std::move(call), optimizer};
 }
 

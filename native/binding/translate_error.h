@@ -1,4 +1,5 @@
-// Exceptions of the core as JavaScript errors with a `code`, and the guards that keep any exception from crossing.
+// Exceptions of the core as JavaScript errors with a `code`, and the guards that keep any exception from
+// crossing.
 #pragma once
 
 #include <napi.h>

@@ -1,4 +1,8 @@
 // Several engines: side by side, in worker threads, and handles that stray from one to another.
+import { readdirSync, readFileSync } from "node:fs";
+import { setImmediate as turn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
 import { beforeAll, expect, test } from "vitest";
 import { type Engine, type Model, openEngine } from "../../src/native/engine.js";
@@ -98,4 +102,43 @@ test("terminating a worker stops its engine in the middle of a call; the addon c
     expect(await worker.terminate()).toBe(1);
     await expect(two.models[0].score(tinyPairs(2))).resolves.toBeDefined();
   }
+});
+
+function engineThreads(): number {
+  const names = readdirSync("/proc/self/task").map((id) =>
+    readFileSync(`/proc/self/task/${id}/comm`, "utf8"),
+  );
+  return names.filter((name) => name.trim() === "seprog-engine").length;
+}
+
+setFlagsFromString("--expose-gc");
+const collect: () => void = runInNewContext("gc");
+
+async function collectAndCount(): Promise<number> {
+  collect();
+  await turn();
+  return engineThreads();
+}
+
+async function openModel(seed: number): Promise<Model> {
+  const engine = await openEngine({ threads: 1 });
+  const model = await engine.createModel(TINY_T5, { seed });
+  await model.score(tinyPairs(1));
+  return model;
+}
+
+test("an engine that nobody holds any more ends by itself", async () => {
+  const before = engineThreads();
+  const useAndForget = async (): Promise<void> => {
+    for (let seed = 0; seed < 3; seed++) await openModel(seed);
+    await (await openModel(3)).dispose();
+  };
+  await useAndForget();
+  await expect.poll(collectAndCount, { timeout: 60_000 }).toBe(before);
+});
+
+test("an engine whose model is held does not end", async () => {
+  const model = await openModel(1);
+  for (let i = 0; i < 10; i++) await collectAndCount();
+  await expect(model.score(tinyPairs(1))).resolves.toBeDefined();
 });

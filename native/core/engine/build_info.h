@@ -15,8 +15,8 @@ struct BuildInfo {
 
 BuildInfo buildInfo();
 
-/// A matrix product and its gradient against values known exactly. False: this build or machine computes wrongly.
-/// Runs on a thread of its own, so that the caller's never gets an OpenMP team.
+/// A matrix product and its gradient against values known exactly. False: this build or machine computes
+/// wrongly. Runs on a thread of its own, so that the caller's never gets an OpenMP team.
 bool selfTest();
 
 }  // namespace seprog

@@ -1,7 +1,7 @@
 #include "devices.h"
 
-#include <ATen/DeviceAccelerator.h>
 #include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -31,8 +31,8 @@ DeviceInfo describeCpu() {
 
 int cudaDevices() { return at::hasCUDA() ? at::accelerator::deviceCount() : 0; }
 
-// libtorch tells the name and capability of a GPU only through CUDA's own headers, so the driver is asked. It numbers
-// devices by CUDA_VISIBLE_DEVICES as the runtime does.
+// libtorch tells the name and capability of a GPU only through CUDA's own headers, so the driver is asked. It
+// numbers devices by CUDA_VISIBLE_DEVICES as the runtime does.
 class Driver {
  public:
   Driver() : library_(dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL)) {
@@ -91,7 +91,8 @@ c10::Device parseDevice(const std::string& name) {
   bool wellFormed = !digits.empty() && digits.size() <= 3;
   for (const char digit : digits) wellFormed = wellFormed && std::isdigit(static_cast<unsigned char>(digit));
   if (!wellFormed) {
-    fail(ErrorCode::ConfigInvalid, "expected \"cpu\" or \"cuda:N\" for `engine.device` but received \"" + name + "\"");
+    fail(ErrorCode::ConfigInvalid,
+         "expected \"cpu\" or \"cuda:N\" for `engine.device` but received \"" + name + "\"");
   }
   const int index = std::stoi(digits);
   const int count = cudaDevices();

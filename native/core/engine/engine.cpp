@@ -13,8 +13,8 @@
 namespace seprog {
 namespace {
 
-// A loop that awaits each call comes back within this time; meeting it awake saves the two context switches that would
-// otherwise be most of a short call.
+// A loop that awaits each call comes back within this time; meeting it awake saves the two context switches
+// that would otherwise be most of a short call.
 constexpr std::chrono::microseconds kSpin{40};
 
 void relax() {
@@ -25,7 +25,9 @@ void relax() {
 #endif
 }
 
-Failure closedFailure() { return {ErrorCode::Disposed, "expected an open engine but it was closed before this call ran"}; }
+Failure closedFailure() {
+  return {ErrorCode::Disposed, "expected an open engine but it was closed before this call ran"};
+}
 
 void useOneInteropThread() {
   static const bool done = [] {
@@ -97,9 +99,13 @@ void Engine::stop() noexcept {
 }
 
 void Engine::serve() {
-  prepareThread();
+  const std::optional<Failure> unusable = prepareThread();
   while (std::unique_ptr<Work> work = next()) {
-    work->run(device_);
+    if (unusable) {
+      work->refuse(*unusable);
+    } else {
+      work->run(device_);
+    }
     {
       std::lock_guard lock(mutex_);
       running_ = nullptr;
@@ -108,14 +114,20 @@ void Engine::serve() {
   }
 }
 
-void Engine::prepareThread() const {
-  pthread_setname_np(pthread_self(), "seprog-engine");
-  useOneInteropThread();
-  if (!device_.is_cpu()) at::accelerator::setDeviceIndex(device_.index());
-  // Asking first makes libtorch run its own lazy set-up of this thread, which would otherwise undo ours later.
-  at::get_num_threads();
-  at::set_num_threads(threads_);
-  if (device_.is_cpu()) chooseMatmulBackend();
+std::optional<Failure> Engine::prepareThread() const noexcept {
+  try {
+    pthread_setname_np(pthread_self(), "seprog-engine");
+    useOneInteropThread();
+    if (!device_.is_cpu()) at::accelerator::setDeviceIndex(device_.index());
+    // Asking first makes libtorch run its own lazy set-up of this thread, which would otherwise undo ours
+    // later.
+    at::get_num_threads();
+    at::set_num_threads(threads_);
+    if (device_.is_cpu()) chooseMatmulBackend();
+    return std::nullopt;
+  } catch (...) {
+    return currentFailure();
+  }
 }
 
 std::unique_ptr<Work> Engine::next() {

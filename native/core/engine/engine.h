@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "work.h"
@@ -37,13 +38,14 @@ class Engine {
   /// Lets the running work finish, refuses what is queued with DISPOSED, runs `last` and ends the thread.
   void close(std::unique_ptr<Work> last);
 
-  /// For the end of the process or of its environment: sets the flag of the running work, drops what is queued and
-  /// joins. Nothing is completed after it returns.
+  /// For the end of the process or of its environment: sets the flag of the running work, drops what is
+  /// queued and joins. Nothing is completed after it returns.
   void stop() noexcept;
 
  private:
   void serve();
-  void prepareThread() const;
+  /// What is wrong with the device, if anything: every work is then refused with it.
+  std::optional<Failure> prepareThread() const noexcept;
   /// nullptr: the thread is to end.
   std::unique_ptr<Work> next();
   bool spinForWork() const;

@@ -13,7 +13,8 @@ Failure currentFailure() noexcept {
   } catch (const Error& error) {
     return {error.code(), error.what()};
   } catch (const std::bad_alloc&) {
-    return {ErrorCode::OutOfMemory, "expected memory for the call but the system gave none. Use a smaller batch or model"};
+    return {ErrorCode::OutOfMemory,
+            "expected memory for the call but the system gave none. Use a smaller batch or model"};
   } catch (const c10::OutOfMemoryError& error) {
     return {ErrorCode::OutOfMemory, error.what_without_backtrace()};
   } catch (const c10::Error& error) {

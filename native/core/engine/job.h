@@ -25,12 +25,15 @@ using CancelFlag = std::shared_ptr<std::atomic<bool>>;
 class JobContext {
  public:
   /// Both may be null: a job nobody can cancel and nobody measures.
-  explicit JobContext(CancelFlag cancel = nullptr, Meter* meter = nullptr) : cancel_(std::move(cancel)), meter_(meter) {}
+  explicit JobContext(CancelFlag cancel = nullptr, Meter* meter = nullptr)
+      : cancel_(std::move(cancel)), meter_(meter) {}
 
-  /// Throws Error(ABORTED) once the flag is set. Call between steps of loops, never inside a parameter update.
+  /// Throws Error(ABORTED) once the flag is set. Call between steps of loops, never inside a parameter
+  /// update.
   void checkCancelled() const;
 
-  /// Measures from construction to destruction; costs nothing without a meter. Phases may nest; a repeated name adds up.
+  /// Measures from construction to destruction; costs nothing without a meter. Phases may nest; a repeated
+  /// name adds up.
   class Phase {
    public:
     Phase(Meter* meter, const char* name);

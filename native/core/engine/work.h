@@ -21,7 +21,8 @@ class Work {
   Work(const Work&) = delete;
   Work& operator=(const Work&) = delete;
 
-  /// On the engine thread. Whatever perform() throws becomes the failure; a flag set before the start is ABORTED.
+  /// On the engine thread. Whatever perform() throws becomes the failure; a flag set before the start is
+  /// ABORTED.
   void run(const c10::Device& device) noexcept;
   void refuse(Failure failure) noexcept { failure_ = std::move(failure); }
   void cancel() noexcept { cancel_->store(true, std::memory_order_relaxed); }

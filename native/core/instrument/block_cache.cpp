@@ -30,7 +30,8 @@ Block* BlockCache::popOldest() {
 }
 
 void BlockCache::unlink(Block* block) {
-  (block->newerInClass ? block->newerInClass->olderInClass : newestInClass_[block->sizeClass]) = block->olderInClass;
+  (block->newerInClass ? block->newerInClass->olderInClass : newestInClass_[block->sizeClass]) =
+      block->olderInClass;
   if (block->olderInClass) block->olderInClass->newerInClass = block->newerInClass;
   (block->newer ? block->newer->older : newest_) = block->older;
   (block->older ? block->older->newer : oldest_) = block->newer;

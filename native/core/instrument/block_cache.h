@@ -1,4 +1,5 @@
-// Freed blocks by size class, and the order in which they were freed. Not thread-safe: the allocator holds the lock.
+// Freed blocks by size class, and the order in which they were freed. Not thread-safe: the allocator holds
+// the lock.
 #pragma once
 
 #include <array>

@@ -15,11 +15,11 @@ namespace seprog {
 namespace {
 
 constexpr size_t kPageBytes = 4096;
-// Above this a block is a mapping of its own: it goes back to the system the moment it is evicted, whatever lies
-// around it on the heap.
+// Above this a block is a mapping of its own: it goes back to the system the moment it is evicted, whatever
+// lies around it on the heap.
 constexpr size_t kMappedBytes = size_t{1} << 20;
-// The cache may fill what the live blocks leave of their own high-water mark, plus this much and an eighth: caching
-// then cannot make the process much larger than it had to become anyway.
+// The cache may fill what the live blocks leave of their own high-water mark, plus this much and an eighth:
+// caching then cannot make the process much larger than it had to become anyway.
 constexpr size_t kSlackBytes = size_t{64} << 20;
 
 Block* takeFromSystem(size_t bytes) {
@@ -111,8 +111,9 @@ class CountingAllocator final : public c10::Allocator {
   }
 
   [[noreturn]] void refuse(size_t bytes) const {
-    fail(ErrorCode::OutOfMemory, "expected " + std::to_string(bytes) + " bytes of memory for a tensor but received none (" +
-                                     std::to_string(allocatedBytes_) + " bytes are held by tensors). Use a smaller batch or model");
+    fail(ErrorCode::OutOfMemory,
+         "expected " + std::to_string(bytes) + " bytes of memory for a tensor but received none (" +
+             std::to_string(allocatedBytes_) + " bytes are held by tensors). Use a smaller batch or model");
   }
 
   static void release(void* data) { instance().put(data); }

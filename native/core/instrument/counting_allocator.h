@@ -1,14 +1,14 @@
 // The CPU allocator of the process: exact counts, resettable peaks and a bounded cache of freed blocks.
-// A fresh large block costs a page fault per 4 KiB; a cached one costs nothing, which is why a training step that asks
-// for the same sizes again and again is served from the cache.
+// A fresh large block costs a page fault per 4 KiB; a cached one costs nothing, which is why a training step
+// that asks for the same sizes again and again is served from the cache.
 #pragma once
 
 #include <cstdint>
 
 namespace seprog {
 
-/// Bytes. `allocated` counts what was asked for; `reserved` what is held from the system: live blocks as rounded, and
-/// the cache. A peak is the highest since the last takeCounts().
+/// Bytes. `allocated` counts what was asked for; `reserved` what is held from the system: live blocks as
+/// rounded, and the cache. A peak is the highest since the last takeCounts().
 struct MemoryCounts {
   int64_t allocatedBytes = 0;
   int64_t peakBytes = 0;
@@ -16,8 +16,9 @@ struct MemoryCounts {
   int64_t peakReservedBytes = 0;
 };
 
-/// Makes libtorch allocate CPU tensors here. To be called before the first tensor is made; calling it again is free.
-/// Throws Error(OUT_OF_MEMORY) out of an allocation that the system refuses even after the cache was given back.
+/// Makes libtorch allocate CPU tensors here. To be called before the first tensor is made; calling it again
+/// is free. Throws Error(OUT_OF_MEMORY) out of an allocation that the system refuses even after the cache was
+/// given back.
 void installCountingAllocator();
 
 MemoryCounts cpuMemoryCounts();

@@ -10,7 +10,8 @@ namespace seprog {
 
 DeviceMemory& DeviceMemory::of(const c10::Device& device) {
   static std::mutex mutex;
-  static auto* devices = new std::map<std::pair<c10::DeviceType, c10::DeviceIndex>, std::unique_ptr<DeviceMemory>>();
+  static auto* devices =
+      new std::map<std::pair<c10::DeviceType, c10::DeviceIndex>, std::unique_ptr<DeviceMemory>>();
   std::lock_guard lock(mutex);
   auto& entry = (*devices)[{device.type(), device.index()}];
   if (!entry) entry.reset(new DeviceMemory(device));

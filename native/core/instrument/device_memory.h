@@ -11,7 +11,8 @@ namespace seprog {
 
 class PeakWindow;
 
-/// One per device and process. The CPU's figures come from the counting allocator, a GPU's from libtorch's own.
+/// One per device and process. The CPU's figures come from the counting allocator, a GPU's from libtorch's
+/// own.
 class DeviceMemory {
  public:
   static DeviceMemory& of(const c10::Device& device);
@@ -30,8 +31,8 @@ class DeviceMemory {
   PeakWindow* first_ = nullptr;
 };
 
-/// The highest figures from construction to read(). Windows may nest and overlap, on several threads too: what happens
-/// inside an inner one counts for the outer one as well.
+/// The highest figures from construction to read(). Windows may nest and overlap, on several threads too:
+/// what happens inside an inner one counts for the outer one as well.
 class PeakWindow {
  public:
   explicit PeakWindow(DeviceMemory& memory);

@@ -16,7 +16,8 @@ void Meter::Interval::addTo(PhaseRecord& phase) {
 }
 
 void Meter::begin(const char* name) {
-  const auto found = std::find_if(phases_.begin(), phases_.end(), [&](const PhaseRecord& phase) { return phase.name == name; });
+  const auto found = std::find_if(phases_.begin(), phases_.end(),
+                                  [&](const PhaseRecord& phase) { return phase.name == name; });
   const auto record = static_cast<size_t>(found - phases_.begin());
   const bool isNew = found == phases_.end();
   if (isNew) phases_.push_back({.name = name});

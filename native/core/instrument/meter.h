@@ -14,7 +14,7 @@ namespace seprog {
 
 struct Measurement {
   PhaseRecord total;
-  int64_t queuedNs = 0;  // from the call to the start of the job
+  int64_t queuedNs = 0;             // from the call to the start of the job
   std::vector<PhaseRecord> phases;  // in the order of their first begin
 };
 
@@ -22,8 +22,8 @@ class Meter {
  public:
   explicit Meter(const c10::Device& device);
 
-  /// Phases nest: end() closes the one begun last. A repeated name adds its times up, keeps the first baseline and the
-  /// highest peak.
+  /// Phases nest: end() closes the one begun last. A repeated name adds its times up, keeps the first
+  /// baseline and the highest peak.
   void begin(const char* name);
   void end();
 

@@ -28,8 +28,8 @@ int64_t maximumResidentKiB() {
   return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss : 0;
 }
 
-// ru_maxrss is the larger of VmHWM and of a constant: what the process was before its exec, often a copy of a large
-// parent. The lowest value ever seen bounds that constant from above.
+// ru_maxrss is the larger of VmHWM and of a constant: what the process was before its exec, often a copy of a
+// large parent. The lowest value ever seen bounds that constant from above.
 std::atomic<int64_t> lowestMaximumKiB{maximumResidentKiB()};
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The process's resident high-water mark: also sees what the allocator does not (mapped weights, library scratch, Node).
+// The process's resident high-water mark: also sees what the allocator does not (mapped weights, library
+// scratch, Node).
 #pragma once
 
 #include <cstdint>

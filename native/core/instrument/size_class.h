@@ -1,5 +1,5 @@
-// Block sizes of the counting allocator: multiples of 64 bytes up to 512, then eight steps per doubling, so that
-// rounding wastes at most an eighth of what was asked for (64 bytes where that is more).
+// Block sizes of the counting allocator: multiples of 64 bytes up to 512, then eight steps per doubling, so
+// that rounding wastes at most an eighth of what was asked for (64 bytes where that is more).
 #pragma once
 
 #include <bit>
@@ -26,7 +26,8 @@ constexpr SizeClass sizeClassOf(size_t bytes) {
   const size_t step = floorBytes / kStepsPerDoubling;
   const size_t steps = (bytes - floorBytes + step - 1) / step;
   const size_t doublings = static_cast<size_t>(std::countr_zero(floorBytes) - std::countr_zero(kLinearLimit));
-  return {kLinearLimit / kBlockAlignment + doublings * kStepsPerDoubling + steps - 1, floorBytes + steps * step};
+  return {kLinearLimit / kBlockAlignment + doublings * kStepsPerDoubling + steps - 1,
+          floorBytes + steps * step};
 }
 
 /// One past the index of the largest block a 48-bit address space could hold.

@@ -55,7 +55,8 @@ class Harbour {
   std::vector<std::unique_ptr<Work>> arrived_;
 };
 
-std::unique_ptr<TestWork> work(std::function<void(JobContext&)> body, CancelFlag cancel = nullptr, bool measure = false) {
+std::unique_ptr<TestWork> work(std::function<void(JobContext&)> body, CancelFlag cancel = nullptr,
+                               bool measure = false) {
   return std::make_unique<TestWork>(std::move(body), std::move(cancel), measure);
 }
 
@@ -114,7 +115,8 @@ TEST(Engine, ExceptionsBecomeCodedFailuresAndTheEngineGoesOn) {
   EXPECT_EQ(harbour.await(1).failure()->code, ErrorCode::OutOfMemory);
   const Failure shapes = *harbour.await(2).failure();
   EXPECT_EQ(shapes.code, ErrorCode::Internal);
-  EXPECT_EQ(shapes.message.find("Exception raised from"), std::string::npos) << "no backtrace: " << shapes.message;
+  EXPECT_EQ(shapes.message.find("Exception raised from"), std::string::npos)
+      << "no backtrace: " << shapes.message;
   EXPECT_EQ(harbour.await(3).failure()->code, ErrorCode::Internal);
   EXPECT_EQ(harbour.await(4).failure()->code, ErrorCode::OutOfMemory);
 }

@@ -21,7 +21,7 @@ function startWorker(mode) {
     worker.once("message", resolve);
     worker.once("error", reject);
   });
-  return { worker, ready };
+  return { worker, ready, exit: new Promise((resolve) => worker.once("exit", resolve)) };
 }
 
 const modes = {
@@ -63,7 +63,9 @@ const modes = {
   async "four-workers"() {
     const workers = Array.from({ length: 4 }, () => startWorker("short"));
     await Promise.all(workers.map(({ ready }) => ready));
-    await Promise.all(workers.map(({ worker }) => new Promise((resolve) => worker.once("exit", resolve))));
+    const codes = await Promise.all(workers.map(({ exit }) => exit));
+    if (codes.some((code) => code !== 0))
+      throw new Error(`expected workers to end with 0 but received ${codes}`);
   },
 };
 
