@@ -17,7 +17,7 @@ import { predictBase } from "../training/base_predictions.js";
 import { toBatch } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
 import { readTrained, type TrainedEditor } from "../training/trained_editors.js";
-import { datasetLabel } from "./grid.js";
+import { datasetLabel, modelLabel } from "./grid.js";
 import { ContentHashes, episodesHash } from "./identity.js";
 import type { CellJob } from "./job.js";
 import { runEpisodes } from "./run_episodes.js";
@@ -65,7 +65,7 @@ export async function measureCell(
   const name: CellName = {
     method: task.editor.methodName,
     dataset: datasetLabel(task.dataset),
-    model: job.model.name,
+    model: modelLabel(job.model.name),
     K: task.K,
     seed: task.seed,
     configHash: job.configHash,

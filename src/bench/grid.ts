@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import type { MethodConfig, SuiteConfig } from "../config/suite.js";
 
 /** One editor to be trained, or found trained: a method on the train splits it names, with one seed. */
@@ -39,6 +39,9 @@ export function suiteCells(suite: SuiteConfig): CellTask[] {
     ),
   );
 }
+
+/** A base model's name as tables show it: the bundled name, or the last part of its folder's path. */
+export const modelLabel = (model: string): string => basename(resolve(model));
 
 /** A data set's name as tables and folders show it: the bundled name, or the file's name made unique by its path. */
 export function datasetLabel(dataset: string): string {

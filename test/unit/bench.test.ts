@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { datasetLabel, suiteCells } from "../../src/bench/grid.js";
+import { datasetLabel, modelLabel, suiteCells } from "../../src/bench/grid.js";
 import { ContentHashes, cellHash, editorOrigin } from "../../src/bench/identity.js";
 import { runJob } from "../../src/bench/job_process.js";
 import { runSuite, type SuiteEvent } from "../../src/bench/suite_runner.js";
@@ -87,6 +87,14 @@ describe("grid", () => {
     expect(suiteCells(suite({ datasets: ["zsre"], methods }))[0]?.editor.datasets).toEqual([
       "counterfact",
       "zsre",
+    ]);
+  });
+
+  it("names a base model by its folder", () => {
+    expect([modelLabel("t5-mini"), modelLabel("./models/mine/"), modelLabel("/x/t5-small")]).toEqual([
+      "t5-mini",
+      "mine",
+      "t5-small",
     ]);
   });
 
