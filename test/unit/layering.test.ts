@@ -166,6 +166,7 @@ describe("C++", () => {
     editors: domain,
     engine: domain,
     binding: [...domain, "engine"],
+    bench: [...domain, "engine"],
     preload: [],
   };
   const edges = edgesOf("native", /\.(cpp|h)$/, /^#include "(?<spec>[^"]+)"/gm, (file, spec) => {

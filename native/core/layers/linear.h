@@ -5,7 +5,6 @@
 
 #include <string_view>
 
-#include "../models/model.h"
 #include "../tensor/weights.h"
 
 namespace seprog {
@@ -17,6 +16,13 @@ at::Tensor projectRows(const at::Tensor& x_NI, const at::Tensor& weight_OI);
 
 /// projectRows() by a named weight; records input and output where the taps want this weight.
 at::Tensor linear(const Scope& scope, std::string_view name, const at::Tensor& x_NI);
+
+/// The output layer: logits = scale · h weightᵀ (+ bias).
+struct Head {
+  at::Tensor weight_VD;
+  double scale = 1;
+  at::Tensor bias_V;  // undefined: none
+};
 
 /// Logits [N, V].
 at::Tensor applyHead(const Head& head, const at::Tensor& h_ND);

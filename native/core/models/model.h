@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../json.h"
+#include "../layers/linear.h"
 #include "../tensor/token_batch.h"
 #include "../tensor/weights.h"
 
@@ -39,13 +40,6 @@ struct Targets {
   Targets select(const at::Tensor& rows_R) const;
 };
 Targets makeTargets(const TokenRows& target, int64_t padId, int64_t vocabulary, const at::Device& device);
-
-/// The output layer: logits = scale · h weightᵀ (+ bias).
-struct Head {
-  at::Tensor weight_VD;
-  double scale = 1;
-  at::Tensor bias_V;  // undefined: none
-};
 
 /// The caller owns decoding state; a step consumes one id per row and gives logits of the next token.
 class DecodeState {
