@@ -1,5 +1,5 @@
-// The SEPROG editor: state, training step, checkpoints, edits. The equations stand in seprog_modules.cpp, the losses in
-// seprog_losses.cpp, prediction in prefixed_scorer.cpp.
+// The SEPROG editor: state, training step, checkpoints, edits. The equations stand in seprog_modules.cpp, the
+// losses in seprog_losses.cpp, prediction in prefixed_scorer.cpp.
 #include "seprog.h"
 
 #include <ATen/core/grad_mode.h>
@@ -52,7 +52,8 @@ class Seprog : public SeprogEditor, public std::enable_shared_from_this<Seprog> 
   std::shared_ptr<Scorer> withMemory(std::shared_ptr<EditMemory> memory, const std::string& gate) override;
 
  private:
-  /// Scorers keep the modules they were made with: training goes on with a copy of its own when one still holds them.
+  /// Scorers keep the modules they were made with: training goes on with a copy of its own when one still
+  /// holds them.
   void ownModules() {
     if (modules_.use_count() > 1) modules_ = std::make_shared<SeprogModules>(modules_->clone());
   }
@@ -73,18 +74,22 @@ class Seprog : public SeprogEditor, public std::enable_shared_from_this<Seprog> 
 
 Figures Seprog::calibrate(const EpisodeBatch& sample, JobContext& context) {
   if (spec_.projectionStart != ProjectionStart::Whitened || adam_.steps() > 0) {
-    fail(ErrorCode::Unsupported, "expected an untrained editor with projectionStart \"whitened\" for `calibrate` but "
-                                 "received one with " + std::to_string(adam_.steps()) + " steps and another start");
+    fail(ErrorCode::Unsupported,
+         "expected an untrained editor with projectionStart \"whitened\" for `calibrate` but "
+         "received one with " +
+             std::to_string(adam_.steps()) + " steps and another start");
   }
   const Episodes episodes = prepareEpisodes(sample, *base_, modules_->editEncoder());
   at::NoGradGuard noGrad;
   const Encoded x = base_->architecture->encode(base_->weights, episodes.x);
   const at::Tensor b = pool(x.h_BSD, episodes.x, spec_.basePool);
   context.checkCancelled();
-  WhitenedStart start = whitenedStart(*modules_, modules_->poolEdits(episodes.z), b.index_select(0, episodes.inScope_B),
-                                      b.index_select(0, episodes.outScope_B));
+  WhitenedStart start =
+      whitenedStart(*modules_, modules_->poolEdits(episodes.z), b.index_select(0, episodes.inScope_B),
+                    b.index_select(0, episodes.outScope_B));
   context.checkCancelled();
-  modules_ = std::make_shared<SeprogModules>(modules_->with(std::move(start.parameters)));
+  // Copies: what scorers made before still hold must not change with the next step.
+  modules_ = std::make_shared<SeprogModules>(modules_->with(std::move(start.parameters)).clone());
   adam_ = Adam(spec_.optimizer, modules_->parameters());
   fingerprint_.clear();
   return start.figures;
@@ -131,11 +136,14 @@ void Seprog::restore(const std::string& directory, bool withOptimizer) {
   try {
     description = Json::parse(readFile(jsonPath));
   } catch (const Error& error) {
-    fail(ErrorCode::CheckpointInvalid, "expected an editor description for `" + jsonPath + "`: " + error.what());
+    fail(ErrorCode::CheckpointInvalid,
+         "expected an editor description for `" + jsonPath + "`: " + error.what());
   }
   const auto demandEntry = [&](const char* key, const std::string& expected) {
     const Json* found = description.find(key);
-    const std::string received = found == nullptr ? "nothing" : found->isString() ? found->string() : found->dump();
+    const std::string received = found == nullptr    ? "nothing"
+                                 : found->isString() ? found->string()
+                                                     : found->dump();
     if (received != expected) {
       fail(ErrorCode::CheckpointInvalid, "expected \"" + expected + "\" for `" + key + "` in " + jsonPath +
                                              " but received \"" + received + "\"");
@@ -151,15 +159,15 @@ void Seprog::restore(const std::string& directory, bool withOptimizer) {
     const auto found = file.tensors.find(name);
     if (found == file.tensors.end() || found->second.sizes() != present.sizes() ||
         found->second.scalar_type() != at::kFloat) {
-      fail(ErrorCode::CheckpointInvalid, "expected a float32 tensor of " + std::to_string(present.numel()) +
-                                             " elements for `" + name + "` in " + path +
-                                             " but received another or none; was it trained with other sizes?");
+      fail(ErrorCode::CheckpointInvalid,
+           "expected a float32 tensor of " + std::to_string(present.numel()) + " elements for `" + name +
+               "` in " + path + " but received another or none; was it trained with other sizes?");
     }
     parameters.emplace(name, found->second.to(base_->device, at::kFloat, false, true).contiguous());
   }
   if (file.tensors.size() != parameters.size()) {
-    fail(ErrorCode::CheckpointInvalid, "expected " + std::to_string(parameters.size()) + " tensors in " + path +
-                                           " but received " + std::to_string(file.tensors.size()));
+    fail(ErrorCode::CheckpointInvalid, "expected " + std::to_string(parameters.size()) + " tensors in " +
+                                           path + " but received " + std::to_string(file.tensors.size()));
   }
   auto restored = std::make_shared<SeprogModules>(modules_->with(std::move(parameters)));
   Adam adam(spec_.optimizer, restored->parameters());
@@ -183,7 +191,8 @@ at::Tensor Seprog::embed(const TokenRows& editText, JobContext& context) const {
 
 std::shared_ptr<Scorer> Seprog::withMemory(std::shared_ptr<EditMemory> memory, const std::string& gate) {
   if (gate != "scope" && gate != "always") {
-    fail(ErrorCode::ConfigInvalid, "expected \"scope\" or \"always\" for `gate` but received \"" + gate + "\"");
+    fail(ErrorCode::ConfigInvalid,
+         "expected \"scope\" or \"always\" for `gate` but received \"" + gate + "\"");
   }
   if (memory->width() != width() || memory->fingerprint() != fingerprint()) {
     fail(ErrorCode::Unsupported, "expected a memory made by the editor " + fingerprint() +
@@ -194,14 +203,17 @@ std::shared_ptr<Scorer> Seprog::withMemory(std::shared_ptr<EditMemory> memory, c
                                           gate == "scope" ? Gate::Scope : Gate::Always);
 }
 
-std::shared_ptr<Scorer> Seprog::edit(const EditRequests& requests, std::shared_ptr<Scorer> onto, JobContext& context) {
+std::shared_ptr<Scorer> Seprog::edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
+                                     JobContext& context) {
   if (requests.labels.size() != static_cast<size_t>(requests.editText.rows())) {
-    fail(ErrorCode::DataInvalid, "expected one label per edit text (" + std::to_string(requests.editText.rows()) +
+    fail(ErrorCode::DataInvalid, "expected one label per edit text (" +
+                                     std::to_string(requests.editText.rows()) +
                                      ") for `labels` but received " + std::to_string(requests.labels.size()));
   }
   if (&onto->base() != base_.get() && hex(onto->base().weights.checksum()) != baseChecksum()) {
-    fail(ErrorCode::Unsupported, "expected a scorer of the base model this editor was made for but received one of "
-                                 "another model; make an editor for that model");
+    fail(ErrorCode::Unsupported,
+         "expected a scorer of the base model this editor was made for but received one of "
+         "another model; make an editor for that model");
   }
   std::shared_ptr<EditMemory> memory;
   Gate gate = Gate::Scope;
@@ -211,8 +223,9 @@ std::shared_ptr<Scorer> Seprog::edit(const EditRequests& requests, std::shared_p
   } else if (isBaseScorer(*onto)) {
     memory = std::make_shared<EditMemory>(width(), fingerprint());
   } else {
-    fail(ErrorCode::Unsupported, "expected a base model or a model edited by this editor for `onto` but received another "
-                                 "kind of edited model; SEPROG edits stand before an unchanged base, so edit the base");
+    fail(ErrorCode::Unsupported,
+         "expected a base model or a model edited by this editor for `onto` but received another "
+         "kind of edited model; SEPROG edits stand before an unchanged base, so edit the base");
   }
   if (requests.editText.rows() > 0) memory->add(requests.labels, embed(requests.editText, context));
   return withMemory(std::move(memory), gate == Gate::Scope ? "scope" : "always");

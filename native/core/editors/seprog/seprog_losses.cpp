@@ -1,5 +1,6 @@
-// n episodes of K edits, K in-scope and K out-of-scope inputs each; R = 2K inputs of an episode, B = nK rows of a kind,
-// H edit width (h), Db base width (d_b), P prompt rows (p), D embedding width (d), G rows of a group, N target tokens.
+// n episodes of K edits, K in-scope and K out-of-scope inputs each; R = 2K inputs of an episode, B = nK rows
+// of a kind, H edit width (h), Db base width (d_b), P prompt rows (p), D embedding width (d), G rows of a
+// group, N target tokens.
 #include "seprog_losses.h"
 
 #include <ATen/TensorOperators.h>
@@ -58,15 +59,16 @@ struct Grouped {
   at::Tensor logitOut_B;
 };
 
-Grouped selectAndClassify(const SeprogModules& modules, int64_t n, const at::Tensor& bIn_BDb, const at::Tensor& bOut_BDb,
-                          const at::Tensor& H_BH) {
+Grouped selectAndClassify(const SeprogModules& modules, int64_t n, const at::Tensor& bIn_BDb,
+                          const at::Tensor& bOut_BDb, const at::Tensor& H_BH) {
   const int64_t B = H_BH.size(0);
   const int64_t K = B / n;
   const at::Tensor b_nRDb = at::cat({bIn_BDb.view({n, K, -1}), bOut_BDb.view({n, K, -1})}, 1);
   const SeprogModules::Selection selection = modules.select(b_nRDb, H_BH.view({n, K, -1}));
   const at::Tensor logit_nR = modules.scopeLogit(selection.h_nRH, b_nRDb);
-  return {selection.alpha_nRK.narrow(1, 0, K).reshape({B, K}), selection.h_nRH.narrow(1, 0, K).reshape({B, -1}),
-          logit_nR.narrow(1, 0, K).reshape({B}), logit_nR.narrow(1, K, K).reshape({B})};
+  return {selection.alpha_nRK.narrow(1, 0, K).reshape({B, K}),
+          selection.h_nRH.narrow(1, 0, K).reshape({B, -1}), logit_nR.narrow(1, 0, K).reshape({B}),
+          logit_nR.narrow(1, K, K).reshape({B})};
 }
 
 /// h(x) of row i from the (i mod groupings)-th grouping.
@@ -91,7 +93,8 @@ Episodes prepareEpisodes(const EpisodeBatch& batch, const Model& base, const Arc
   for (const int64_t n : ns) {
     if (n < 1 || rows < n || rows % n != 0) {
       fail(ErrorCode::DataInvalid, "expected as many edits in each of the " + std::to_string(n) +
-                                       " episodes for `editText` but received " + std::to_string(rows) + " rows");
+                                       " episodes for `editText` but received " + std::to_string(rows) +
+                                       " rows");
     }
   }
   const auto demandRows = [&](const TokenRows& side, const char* name) {
@@ -102,8 +105,9 @@ Episodes prepareEpisodes(const EpisodeBatch& batch, const Model& base, const Arc
     int64_t total = 0;
     for (const int32_t length : side.lengths) total += length < 0 ? side.ids.size() + 1 : length;
     if (total != static_cast<int64_t>(side.ids.size())) {
-      fail(ErrorCode::DataInvalid, "expected lengths of 0 or more that add up to " + std::to_string(side.ids.size()) + " ids for `" +
-                                       name + ".lengths` but received a sum of " + std::to_string(total));
+      fail(ErrorCode::DataInvalid, "expected lengths of 0 or more that add up to " +
+                                       std::to_string(side.ids.size()) + " ids for `" + name +
+                                       ".lengths` but received a sum of " + std::to_string(total));
     }
   };
   demandRows(batch.inScope.source, "inScope.source");
@@ -131,10 +135,11 @@ PromptLoss promptLoss(const Model& model, const SeprogSpec& spec, const Encoded&
   const int64_t B = pr_BPD.size(0);
   const double tokens = static_cast<double>(episodes.target.ids.size());
   // R13: the mean over all target tokens, or the sum of a row's tokens averaged over rows.
-  const double perToken = 1.0 / (spec.promptReduction == PromptReduction::Token ? tokens : static_cast<double>(B));
+  const double perToken =
+      1.0 / (spec.promptReduction == PromptReduction::Token ? tokens : static_cast<double>(B));
   const int64_t longest = *std::max_element(episodes.target.lengths.begin(), episodes.target.lengths.end());
-  const int64_t group = std::clamp<int64_t>(
-      kGroupElements / ((pr_BPD.size(1) + longest) * base.hiddenWidth()), 1, B);
+  const int64_t group =
+      std::clamp<int64_t>(kGroupElements / ((pr_BPD.size(1) + longest) * base.hiddenWidth()), 1, B);
 
   PromptLoss result;
   if (withGradients) result.gradient_BPD = at::empty_like(pr_BPD, at::MemoryFormat::Contiguous);
@@ -147,21 +152,23 @@ PromptLoss promptLoss(const Model& model, const SeprogSpec& spec, const Encoded&
     TokenLossGradients token;
     {
       const auto phase = context.phase("prompt_forward");
-      const Targets targets = makeTargets(slice(episodes.target, first, count), base.padId(), base.vocabulary(),
-                                          model.device);
+      const Targets targets =
+          makeTargets(slice(episodes.target, first, count), base.padId(), base.vocabulary(), model.device);
       const Encoded rows = x.select(episodes.inScope_B.narrow(0, first, count));
       at::AutoGradMode graph(withGradients);
       pr_GPD.set_requires_grad(withGradients);
       states_ND = base.targetStates(model.weights, rows, targets, pr_GPD);  // R11: rows p … p+T−1
       if (withGradients) {
-        const at::Tensor weight_N = at::full({states_ND.size(0)}, (1.0 - spec.lambda) * perToken, states_ND.options());
+        const at::Tensor weight_N =
+            at::full({states_ND.size(0)}, (1.0 - spec.lambda) * perToken, states_ND.options());
         token = tokenNllGradients(states_ND, head, targets.labels_N, weight_N, false);
       } else {
         token.losses = tokenNll(states_ND, head, targets.labels_N);
       }
       result.loss -= token.losses.logProb_N.to(at::kDouble).sum().item<double>() * perToken;
       const at::Tensor wrong_N = token.losses.argmax_N.ne(targets.labels_N).to(at::kLong);
-      const at::Tensor wrong_G = at::zeros({count}, wrong_N.options()).index_add_(0, targets.rowOf_N, wrong_N);
+      const at::Tensor wrong_G =
+          at::zeros({count}, wrong_N.options()).index_add_(0, targets.rowOf_N, wrong_N);
       rightRows += count - wrong_G.ne(0).sum().item<int64_t>();
     }
     if (withGradients) {
@@ -202,7 +209,8 @@ EpisodeLosses episodeLosses(const Model& base, const SeprogModules& modules, con
   std::vector<Grouped> groupings;
   for (const int64_t n : episodes.ns) {
     const auto phase = context.phase("select");
-    groupings.push_back(selectAndClassify(modules, n, bIn_BDb, bOut_BDb, H_BH));  // step 4: α, h(x) for all 2K inputs
+    groupings.push_back(
+        selectAndClassify(modules, n, bIn_BDb, bOut_BDb, H_BH));  // step 4: α, h(x) for all 2K inputs
     context.checkCancelled();
   }
   at::Tensor pr_BPD, L_sc;
@@ -210,8 +218,8 @@ EpisodeLosses episodeLosses(const Model& base, const SeprogModules& modules, con
     const auto phase = context.phase("scope_loss");
     for (const Grouped& grouped : groupings) {
       // Step 5, R12: L_sc = − mean_in ln σ(ℓ) − mean_out ln σ(−ℓ).
-      const at::Tensor loss = at::log_sigmoid(grouped.logitIn_B).mean().neg() -
-                              at::log_sigmoid(grouped.logitOut_B.neg()).mean();
+      const at::Tensor loss =
+          at::log_sigmoid(grouped.logitIn_B).mean().neg() - at::log_sigmoid(grouped.logitOut_B.neg()).mean();
       L_sc = L_sc.defined() ? L_sc + loss : loss;
     }
     L_sc = L_sc / static_cast<double>(groupings.size());
@@ -220,8 +228,10 @@ EpisodeLosses episodeLosses(const Model& base, const SeprogModules& modules, con
   }
   const double scopeLoss = demandFinite(L_sc.item<double>(), "scopeLoss");
 
-  const PromptLoss prompted = promptLoss(base, spec, x, episodes, pr_BPD, withGradients, context);  // step 6: L_pg
-  const double loss = spec.lambda * scopeLoss + (1.0 - spec.lambda) * demandFinite(prompted.loss, "promptLoss");
+  const PromptLoss prompted =
+      promptLoss(base, spec, x, episodes, pr_BPD, withGradients, context);  // step 6: L_pg
+  const double loss =
+      spec.lambda * scopeLoss + (1.0 - spec.lambda) * demandFinite(prompted.loss, "promptLoss");
   x = Encoded();
 
   EpisodeLosses result;
@@ -229,7 +239,8 @@ EpisodeLosses episodeLosses(const Model& base, const SeprogModules& modules, con
     at::NoGradGuard figuresOnly;
     const Grouped& own = groupings.front();
     const int64_t K = B / episodes.ns.front();
-    const at::Tensor gold_B = at::arange(B, own.logitIn_B.options().dtype(at::kLong).requires_grad(false)).remainder(K);
+    const at::Tensor gold_B =
+        at::arange(B, own.logitIn_B.options().dtype(at::kLong).requires_grad(false)).remainder(K);
     result.figures = {
         {"loss", loss},
         {"scopeLoss", scopeLoss},
@@ -251,9 +262,9 @@ EpisodeLosses episodeLosses(const Model& base, const SeprogModules& modules, con
     names.push_back(name);
     leaves.push_back(leaf);
   }
-  std::vector<at::Tensor> gradients =
-      torch::autograd::grad({L_sc, pr_BPD}, leaves, {at::full({}, spec.lambda, L_sc.options()), prompted.gradient_BPD},
-                            std::nullopt, false, true);
+  std::vector<at::Tensor> gradients = torch::autograd::grad(
+      {L_sc, pr_BPD}, leaves, {at::full({}, spec.lambda, L_sc.options()), prompted.gradient_BPD},
+      std::nullopt, false, true);
   for (size_t i = 0; i < names.size(); ++i) {
     if (gradients[i].defined()) result.gradients.emplace(std::move(names[i]), std::move(gradients[i]));
   }

@@ -22,10 +22,10 @@ namespace {
 
 constexpr std::string_view kEncoderPrefix = "edit_encoder.";
 
-/// p rows of the embedding table, drawn from its most frequent ids: the vocabularies of the base families are sorted by
-/// frequency behind their special tokens.
-at::Tensor frequentRows(const at::Tensor& table_VD, const Architecture& base, int64_t rows, int64_t frequentIds,
-                        Random random) {
+/// p rows of the embedding table, drawn from its most frequent ids: the vocabularies of the base families are
+/// sorted by frequency behind their special tokens.
+at::Tensor frequentRows(const at::Tensor& table_VD, const Architecture& base, int64_t rows,
+                        int64_t frequentIds, Random random) {
   const int64_t behindSpecials = std::max({base.padId(), base.startId(), base.stopId()}) + 1;
   const int64_t first = behindSpecials < base.vocabulary() ? behindSpecials : 0;
   std::vector<int64_t> ids(std::min(frequentIds, base.vocabulary() - first));
@@ -74,8 +74,8 @@ SeprogModules::SeprogModules(const SeprogSpec& spec, const Model& editEncoder, c
   const double s = E_VD.pow(2).mean().sqrt().item<double>();
   const std::string last = "NN_prompt.1.weight";
   table.emplace(last, Random(spec.seed, last).normalTensor({pd, h}, 0.0, 0.02 * spec.promptInitScale * s));
-  table.emplace("NN_prompt.1.bias", frequentRows(E_VD, *base.architecture, spec.promptLength, spec.frequentIds,
-                                                 Random(spec.seed, "NN_prompt.1.bias"))
+  table.emplace("NN_prompt.1.bias", frequentRows(E_VD, *base.architecture, spec.promptLength,
+                                                 spec.frequentIds, Random(spec.seed, "NN_prompt.1.bias"))
                                         .reshape({pd}));
 
   for (const auto& [name, tensor] : editEncoder.weights.flatten()) {
@@ -105,7 +105,8 @@ SeprogModules SeprogModules::with(TensorTable parameters) const {
 
 SeprogModules SeprogModules::tracked() const {
   TensorTable leaves;
-  for (const auto& [name, tensor] : parameters_) leaves.emplace(name, tensor.detach().set_requires_grad(true));
+  for (const auto& [name, tensor] : parameters_)
+    leaves.emplace(name, tensor.detach().set_requires_grad(true));
   return with(std::move(leaves));
 }
 
@@ -123,16 +124,19 @@ at::Tensor SeprogModules::poolEdits(const TokenBatch& z) const {
 at::Tensor SeprogModules::embedEdits(const TokenBatch& z) const {
   const at::Tensor H_KH = at::linear(poolEdits(z), parameters_.at("W_o"), parameters_.at("b_o"));  // R5
   switch (spec_.editActivation) {
-    case EditActivation::None: return H_KH;
-    case EditActivation::Tanh: return at::tanh(H_KH);
-    case EditActivation::Relu: return at::relu(H_KH);
+    case EditActivation::None:
+      return H_KH;
+    case EditActivation::Tanh:
+      return at::tanh(H_KH);
+    case EditActivation::Relu:
+      return at::relu(H_KH);
   }
   return H_KH;
 }
 
 SeprogModules::Selection SeprogModules::select(const at::Tensor& b_nRDb, const at::Tensor& H_nKH) const {
   const double scale = 1.0 / std::sqrt(static_cast<double>(spec_.hiddenWidth));
-  const at::Tensor q_nRH = at::linear(b_nRDb, parameters_.at("W_att"));                        // R1
+  const at::Tensor q_nRH = at::linear(b_nRDb, parameters_.at("W_att"));                            // R1
   const at::Tensor alpha_nRK = at::softmax(at::bmm(q_nRH, H_nKH.transpose(1, 2)).mul(scale), -1);  // R7
   return {alpha_nRK, at::bmm(alpha_nRK, H_nKH)};
 }

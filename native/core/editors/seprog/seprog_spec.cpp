@@ -8,9 +8,12 @@ namespace {
 
 const char* name(Pooling pooling) {
   switch (pooling) {
-    case Pooling::Mean: return "mean";
-    case Pooling::First: return "first";
-    case Pooling::Last: return "last";
+    case Pooling::Mean:
+      return "mean";
+    case Pooling::First:
+      return "first";
+    case Pooling::Last:
+      return "last";
   }
   return "mean";
 }
@@ -22,9 +25,12 @@ Pooling poolingOf(const std::string& text) {
 
 const char* name(EditActivation activation) {
   switch (activation) {
-    case EditActivation::None: return "none";
-    case EditActivation::Tanh: return "tanh";
-    case EditActivation::Relu: return "relu";
+    case EditActivation::None:
+      return "none";
+    case EditActivation::Tanh:
+      return "tanh";
+    case EditActivation::Relu:
+      return "relu";
   }
   return "none";
 }
@@ -51,13 +57,16 @@ SeprogSpec readSeprogSpec(const Json& json) {
   demand(seed >= 0, "a whole number of 0 or more", "seed", static_cast<double>(seed));
   spec.seed = static_cast<uint64_t>(seed);
   spec.promptLength = options.integer("promptLength", spec.promptLength);
-  demand(spec.promptLength >= 1, "a whole number of 1 or more", "promptLength", static_cast<double>(spec.promptLength));
+  demand(spec.promptLength >= 1, "a whole number of 1 or more", "promptLength",
+         static_cast<double>(spec.promptLength));
   spec.hiddenWidth = options.integer("hiddenWidth", spec.hiddenWidth);
-  demand(spec.hiddenWidth >= 1, "a whole number of 1 or more", "hiddenWidth", static_cast<double>(spec.hiddenWidth));
+  demand(spec.hiddenWidth >= 1, "a whole number of 1 or more", "hiddenWidth",
+         static_cast<double>(spec.hiddenWidth));
   spec.editPool = poolingOf(options.choice("editPool", {"mean", "first"}, "mean"));
   spec.basePool = poolingOf(options.choice("basePool", {"mean", "first", "last"}, "mean"));
   spec.editActivation = activationOf(options.choice("editActivation", {"none", "tanh", "relu"}, "none"));
-  spec.scopeLayers = options.choice("scopeHead", {"three_layer", "two_layer"}, "three_layer") == "three_layer" ? 3 : 2;
+  spec.scopeLayers =
+      options.choice("scopeHead", {"three_layer", "two_layer"}, "three_layer") == "three_layer" ? 3 : 2;
   spec.projectionStart = options.choice("projectionStart", {"default", "whitened"}, "default") == "default"
                              ? ProjectionStart::Default
                              : ProjectionStart::Whitened;
@@ -69,7 +78,8 @@ SeprogSpec readSeprogSpec(const Json& json) {
   spec.promptInitScale = options.number("promptInitScale", spec.promptInitScale);
   demand(spec.promptInitScale >= 0, "a number of 0 or more", "promptInitScale", spec.promptInitScale);
   spec.frequentIds = options.integer("frequentIds", spec.frequentIds);
-  demand(spec.frequentIds >= 1, "a whole number of 1 or more", "frequentIds", static_cast<double>(spec.frequentIds));
+  demand(spec.frequentIds >= 1, "a whole number of 1 or more", "frequentIds",
+         static_cast<double>(spec.frequentIds));
   options.choice("promptPositions", {"concat"}, "concat");
   spec.clipNorm = options.number("clipNorm", spec.clipNorm);
   demand(spec.clipNorm > 0, "a number above 0", "clipNorm", spec.clipNorm);

@@ -17,15 +17,18 @@
 namespace seprog {
 namespace {
 
-// The mean logit of an input for its own edit at the start: clear of the others, yet softmax is not saturated.
+// The mean logit of an input for its own edit at the start: clear of the others, yet softmax is not
+// saturated.
 constexpr double kSelectLogit = 8.0;
-// Directions with less variance than this share of the mean are noise of a finite sample; they are not blown up.
+// Directions with less variance than this share of the mean are noise of a finite sample; they are not blown
+// up.
 constexpr double kRidge = 0.02;
 
 /// [H, D] with orthonormal columns (H ≥ D) or rows (H < D).
 at::Tensor randomOrthonormal(int64_t H, int64_t D, uint64_t seed) {
   const int64_t size = std::max(H, D);
-  const at::Tensor square = Random(seed, "whitened_start.Q").normalTensor({size, size}, 0.0, 1.0).to(at::kDouble);
+  const at::Tensor square =
+      Random(seed, "whitened_start.Q").normalTensor({size, size}, 0.0, 1.0).to(at::kDouble);
   return std::get<0>(at::linalg_qr(square)).narrow(0, 0, H).narrow(1, 0, D);
 }
 
@@ -36,12 +39,14 @@ WhitenedStart whitenedStart(const SeprogModules& modules, const at::Tensor& z_KD
   const int64_t D = z_KDe.size(1);
   const int64_t H = modules.spec().hiddenWidth;
   if (bIn_KDb.size(1) != D) {
-    fail(ErrorCode::ConfigInvalid, "expected an edit encoder as wide as the base's encoder (" +
-                                       std::to_string(bIn_KDb.size(1)) + ") for `editor.projectionStart: whitened` but " +
-                                       "received one of width " + std::to_string(D) + "; use projectionStart: default");
+    fail(ErrorCode::ConfigInvalid,
+         "expected an edit encoder as wide as the base's encoder (" + std::to_string(bIn_KDb.size(1)) +
+             ") for `editor.projectionStart: whitened` but " + "received one of width " + std::to_string(D) +
+             "; use projectionStart: default");
   }
   if (z_KDe.size(0) < 2) {
-    fail(ErrorCode::DataInvalid, "expected at least 2 edits for `sample` but received " + std::to_string(z_KDe.size(0)));
+    fail(ErrorCode::DataInvalid,
+         "expected at least 2 edits for `sample` but received " + std::to_string(z_KDe.size(0)));
   }
   const auto onCpu = [](const at::Tensor& t) { return t.to(at::kCPU, at::kDouble); };
   const at::Tensor bIn_KD = onCpu(bIn_KDb);
@@ -50,7 +55,9 @@ WhitenedStart whitenedStart(const SeprogModules& modules, const at::Tensor& z_KD
   const at::Tensor z_KD = onCpu(z_KDe) - mean_D;
 
   // Second moments of both sides, averaged, and their inverse square root A.
-  const auto moment = [](const at::Tensor& rows) { return at::mm(rows.t(), rows) / static_cast<double>(rows.size(0)); };
+  const auto moment = [](const at::Tensor& rows) {
+    return at::mm(rows.t(), rows) / static_cast<double>(rows.size(0));
+  };
   const at::Tensor moment_DD = (moment(b_RD) + moment(z_KD)) / 2.0;
   const auto [value_D, U_DD] = at::linalg_eigh(moment_DD);
   const at::Tensor scale_D = (value_D.clamp_min(0.0) + kRidge * value_D.mean()).rsqrt();
@@ -79,9 +86,11 @@ WhitenedStart whitenedStart(const SeprogModules& modules, const at::Tensor& z_KD
   start.parameters["W_o"] = like("W_o", W_HD);
   start.parameters["b_o"] = like("b_o", -at::mm(W_HD, mean_D.unsqueeze(1)).squeeze(1));
 
-  // The first layer of NN_e sees random directions of ±(h(x) − q): what tells an input from the edits it attends to.
+  // The first layer of NN_e sees random directions of ±(h(x) − q): what tells an input from the edits it
+  // attends to.
   const int64_t half = H / 2;
-  at::Tensor R_UH = Random(modules.spec().seed, "whitened_start.R").normalTensor({half, H}, 0.0, 1.0).to(at::kDouble);
+  at::Tensor R_UH =
+      Random(modules.spec().seed, "whitened_start.R").normalTensor({half, H}, 0.0, 1.0).to(at::kDouble);
   R_UH = R_UH / at::mm(h_KH, R_UH.t()).pow(2).mean().sqrt();
   const at::Tensor units_UX = at::cat({R_UH, -at::mm(R_UH, W_HD)}, 1);
   at::Tensor first = onCpu(modules.parameters().at("NN_e.0.weight")).clone();
