@@ -102,7 +102,10 @@ std::string describe(const Napi::Value& value) {
 
 std::string toText(const Napi::Value& value, const char* path) {
   if (!value.IsString()) expected("a string", path, value);
-  return value.As<Napi::String>().Utf8Value();
+  std::string text = value.As<Napi::String>().Utf8Value();
+  // The system would take a path to end there.
+  if (text.find('\0') != std::string::npos) expected("a string without NUL characters", path, value);
+  return text;
 }
 
 int64_t toInteger(const Napi::Value& value, const std::string& path) {

@@ -169,6 +169,7 @@ const CASES: readonly Case[] = [
     "CHECKPOINT_INVALID",
     /nonexistent/,
   ],
+  ["a path that would be cut", () => engine.loadModel("/tmp\0/model"), "CONFIG_INVALID", /`directory`/],
   ["a folder that is no text", () => engine.loadModel(wrong(7)), "CONFIG_INVALID", /`directory`.*7/],
   ["an unknown editor", () => engine.createEditor({ kind: "magic" }, model), "CONFIG_INVALID", /magic/],
   [
