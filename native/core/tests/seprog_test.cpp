@@ -488,6 +488,18 @@ TEST(Seprog, TrainingDoesNotChangeScorersAlreadyMade) {
   EXPECT_TRUE(at::equal(scorer->targetLogits(batch.inScope, quiet), before));
 }
 
+TEST(Seprog, TrainingBehindACalibrationDoesNotChangeThemEither) {
+  const auto base = tiny::model();
+  const auto editor = makeEditorOf(base, R"(, "projectionStart": "whitened")");
+  EpisodeBatch batch = tiny::episodes(4, 1, 12);
+  batch.editText = batch.inScope.source;  // edits that resemble their inputs
+  const auto scorer = editor->edit(requests(batch), baseScorer(base), quiet);
+  const at::Tensor before = scorer->targetLogits(batch.inScope, quiet);
+  editor->calibrate(batch, quiet);
+  editor->trainStep(batch, 1e-2, quiet);
+  EXPECT_TRUE(at::equal(scorer->targetLogits(batch.inScope, quiet), before));
+}
+
 TEST(Seprog, ResumesToTheSameBits) {
   const auto base = tiny::model();
   const tiny::Folder folder;
