@@ -9,7 +9,12 @@
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <limits>
+#include <optional>
+#include <vector>
+
+#include "linear.h"
 
 namespace seprog {
 namespace {
@@ -27,11 +32,21 @@ at::Tensor probabilities(const at::Tensor& q_BHQC, const at::Tensor& k_BHKC, con
   return p_BHQK;
 }
 
+/// The same rows and zeros behind them.
+at::Tensor withRows(const at::Tensor& some, int64_t rows) {
+  std::vector<int64_t> shape(some.sizes().begin(), some.sizes().end());
+  shape[0] = rows;
+  at::Tensor all = at::zeros(shape, some.options());
+  all.narrow(0, 0, some.size(0)).copy_(some);
+  return all;
+}
+
 /// Keeps q, k, v and the probabilities; everything else lives in place.
 class Attention : public torch::autograd::Function<Attention> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q_BHQC, const at::Tensor& k_BHKC,
-                            const at::Tensor& v_BHKC, const at::Tensor& bias) {
+                            const at::Tensor& v_BHKC, const std::optional<at::Tensor>& given) {
+    const at::Tensor bias = given.value_or(at::Tensor());
     const at::Tensor p_BHQK = probabilities(q_BHQC, k_BHKC, bias);
     context->save_for_backward({q_BHQC, k_BHKC, v_BHKC, bias, p_BHQK});
     return at::matmul(p_BHQK, v_BHKC);
@@ -75,8 +90,18 @@ at::Tensor attend(const at::Tensor& q_BHQC, const at::Tensor& k_BHKC, const at::
   const bool recorded =
       at::GradMode::is_enabled() && (q_BHQC.requires_grad() || k_BHKC.requires_grad() || v_BHKC.requires_grad() ||
                                      (bias.defined() && bias.requires_grad()));
-  if (recorded) return Attention::apply(q_BHQC, k_BHKC, v_BHKC, bias);
-  return at::matmul(probabilities(q_BHQC, k_BHKC, bias), v_BHKC);
+  if (recorded) {
+    return Attention::apply(q_BHQC, k_BHKC, v_BHKC, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+  }
+  // A small product takes another path than a large one: rows are added so that a row's bits do not depend on how many
+  // stand beside it (see projectRows()).
+  const int64_t rows = q_BHQC.size(0);
+  const int64_t perRow = std::max<int64_t>(1, q_BHQC.numel() / std::max<int64_t>(1, rows) * k_BHKC.size(2));
+  const int64_t enough = kSmallProduct / perRow + 1;
+  if (rows >= enough) return at::matmul(probabilities(q_BHQC, k_BHKC, bias), v_BHKC);
+  const at::Tensor wide = bias.defined() && bias.size(0) == rows && rows > 1 ? withRows(bias, enough) : bias;
+  return at::matmul(probabilities(withRows(q_BHQC, enough), withRows(k_BHKC, enough), wide), withRows(v_BHKC, enough))
+      .narrow(0, 0, rows);
 }
 
 at::Tensor keyMask(const at::Tensor& mask_BK) {

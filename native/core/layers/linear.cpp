@@ -7,13 +7,16 @@
 #include <ATen/ops/mul.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+
 namespace seprog {
 
 at::Tensor projectRows(const at::Tensor& x_NI, const at::Tensor& weight_OI) {
   const int64_t rows = x_NI.size(0);
   const bool recorded = at::GradMode::is_enabled() && (x_NI.requires_grad() || weight_OI.requires_grad());
-  if (recorded || rows % kRowGranule == 0) return at::linear(x_NI, weight_OI);
-  const int64_t filled = (rows + kRowGranule - 1) / kRowGranule * kRowGranule;
+  const int64_t enough = std::max(rows, kSmallProduct / std::max<int64_t>(1, weight_OI.numel()) + 1);
+  const int64_t filled = (enough + kRowGranule - 1) / kRowGranule * kRowGranule;
+  if (recorded || rows == filled) return at::linear(x_NI, weight_OI);
   at::Tensor x_FI = at::zeros({filled, x_NI.size(1)}, x_NI.options());
   x_FI.narrow(0, 0, rows).copy_(x_NI);
   return at::linear(x_FI, weight_OI).narrow(0, 0, rows);

@@ -10,8 +10,9 @@
 namespace seprog {
 
 /// x_NI weightᵀ: [N, O]. Where no graph is recorded, a row's result does not depend on how many rows stand beside it:
-/// matrix products take other code paths for a few rows, so the rows are filled up to a multiple of kRowGranule. This
-/// is what makes a row answered in a sub-batch equal, to the bit, to the same row in the whole batch.
+/// matrix products take other code paths for a few rows, so the rows are filled up to a multiple of kRowGranule and to
+/// more than kSmallProduct. This is what makes a row answered in a sub-batch equal, to the bit, to the same row in the
+/// whole batch.
 at::Tensor projectRows(const at::Tensor& x_NI, const at::Tensor& weight_OI);
 
 /// projectRows() by a named weight; records input and output where the taps want this weight.
@@ -27,7 +28,9 @@ struct Head {
 /// Logits [N, V].
 at::Tensor applyHead(const Head& head, const at::Tensor& h_ND);
 
-/// Row counts below this many times the thread count reach other kernels of the matrix library.
+/// Rows in other than such groups reach other kernels of the matrix library.
 constexpr int64_t kRowGranule = 16;
+/// Products of so many multiplications or fewer are never handed to oneDNN by libtorch.
+constexpr int64_t kSmallProduct = 16 * 16 * 16;
 
 }  // namespace seprog

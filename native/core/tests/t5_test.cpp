@@ -166,6 +166,26 @@ TEST_P(EveryT5, OverlaysCarryGradients) {
   EXPECT_FALSE(family.targetLogits(model.weights, inputs.encoded, inputs.targets, {}).requires_grad());
 }
 
+TEST_P(EveryT5, SourcesOfOneLengthNeedNoMask) {
+  TokenRows rows{{}, {}};
+  for (int b = 0; b < 3; ++b) {
+    for (int s = 0; s < 5; ++s) rows.ids.push_back(3 + b * 5 + s);
+    rows.lengths.push_back(5);
+  }
+  const TokenBatch source = pad(rows, 0, 60, at::kCPU);
+  const Targets targets = makeTargets({{7, 8, 1, 9, 1, 4, 5, 1}, {3, 2, 3}}, 0, 60, at::kCPU);
+  const at::Tensor prompt = Random(2).normalTensor({3, 2, family.embeddingWidth()}, 0, 1).set_requires_grad(true);
+  const at::Tensor logits = family.targetLogits(model.weights, family.encode(model.weights, source), targets, prompt);
+  const at::Tensor gradient = torch::autograd::grad({logits.square().sum()}, {prompt})[0];
+  TokenBatch padded = pad({rows.ids, rows.lengths}, 0, 60, at::kCPU);
+  padded.ids_BS = at::cat({padded.ids_BS, at::zeros({3, 2}, at::kLong)}, 1);
+  padded.mask_BS = at::cat({padded.mask_BS, at::zeros({3, 2}, at::kBool)}, 1);
+  padded.fullyReal = false;
+  const at::Tensor masked = family.targetLogits(model.weights, family.encode(model.weights, padded), targets, prompt);
+  EXPECT_TRUE(at::allclose(logits, masked, 1e-4, 1e-4));
+  EXPECT_TRUE(at::allclose(gradient, torch::autograd::grad({masked.square().sum()}, {prompt})[0], 1e-3, 1e-3));
+}
+
 TEST_P(EveryT5, TapsGiveTheFactorsOfEachGradient) {
   const Inputs inputs(model, 4, 0);
   const std::vector<std::string> names = family.editableWeights();
