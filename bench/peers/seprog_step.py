@@ -118,12 +118,13 @@ def serve(folder, fused):
     for line in sys.stdin:
         command, *rest = line.split()
         if command == "step":
-            took, figures = [], {}
+            took, figures, cpu = [], {}, time.process_time()
             for _ in range(int(rest[0])):
                 start = time.perf_counter()
                 figures = step()
                 took.append((time.perf_counter() - start) * 1e3)
-            print(json.dumps(dict(ms=took, **figures)), flush=True)
+            cpu = (time.process_time() - cpu) * 1e3 / len(took)
+            print(json.dumps(dict(ms=took, cpuMs=cpu, **figures)), flush=True)
         elif command == "memory":
             print(json.dumps(dict(before=before, peak=resident("VmHWM"))), flush=True)
 
@@ -186,24 +187,27 @@ def main():
             a, b = first[0][name], first[1][name]
             if abs(a - b) > 1e-4 * max(1, abs(b)):
                 raise SystemExit(f"the two sides disagree on {name}: {a} against {b}")
-        took = [], []
+        took, cpu = ([], []), ([], [])
         for _ in range(options.rounds):
-            for side, times in zip((ours, theirs), took):
-                times += side.ask(f"step {options.steps}")["ms"]
+            for side, times, cpus in zip((ours, theirs), took, cpu):
+                answer = side.ask(f"step {options.steps}")
+                times += answer["ms"]
+                cpus.append(answer["cpuMs"])
         memory = ours.ask("memory"), theirs.ask("memory")
         phases = ours.ask("phases")
         theirs.close()
-    native, torch_ = (statistics.median(times) for times in took)
-    grown = [m["peak"] - m["before"] for m in memory]
+    grown = [(m["peak"] - m["before"]) / 2**20 for m in memory]
+
+    def pair(native, pytorch):
+        return dict(native=round(native, 2), pytorch=round(pytorch, 2), ratio=round(native / pytorch, 3))
+
     print(json.dumps(dict(
         shape=options.shape, prompt=options.prompt, edits=options.edits, ragged=options.ragged, threads=options.threads,
         fused=options.fused, steps=len(took[0]), firstLoss=[f["loss"] for f in first],
         firstGradNorm=[f["gradNorm"] for f in first],
-        medianMs=dict(native=round(native, 2), pytorch=round(torch_, 2), ratio=round(native / torch_, 3)),
-        bestMs=dict(native=round(min(took[0]), 2), pytorch=round(min(took[1]), 2),
-                    ratio=round(min(took[0]) / min(took[1]), 3)),
-        grownMiB=dict(native=round(grown[0] / 2**20, 1), pytorch=round(grown[1] / 2**20, 1),
-                      ratio=round(grown[0] / grown[1], 3)),
+        medianMs=pair(*map(statistics.median, took)), bestMs=pair(*map(min, took)),
+        # Time on a core: on a busy machine the figure to look at.
+        medianCpuMs=pair(*map(statistics.median, cpu)), grownMiB=pair(*grown),
         phasesMsAndPeakMiB=phases), indent=1))
 
 

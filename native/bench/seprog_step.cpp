@@ -9,6 +9,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -92,6 +93,7 @@ void serve(const std::string& folder) {
     words >> command >> count;
     if (command == "step") {
       std::cout << "{\"ms\": [";
+      const std::clock_t cpuStart = std::clock();
       Figures figures;
       for (int i = 0; i < count; ++i) {
         const auto start = std::chrono::steady_clock::now();
@@ -100,7 +102,8 @@ void serve(const std::string& folder) {
         std::cout << (i == 0 ? "" : ", ") << took.count();
       }
       std::cout.precision(9);
-      std::cout << "]";
+      std::cout << "], \"cpuMs\": "
+                << 1e3 * static_cast<double>(std::clock() - cpuStart) / CLOCKS_PER_SEC / count;
       for (const auto& [name, value] : figures) std::cout << ", \"" << name << "\": " << value;
       std::cout << "}" << std::endl;
     } else if (command == "memory") {
