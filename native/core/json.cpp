@@ -26,14 +26,15 @@ class Parser {
 
  private:
   [[noreturn]] void refuse(const std::string& wanted) const {
-    const std::string got =
-        at_ < text_.size() ? "`" + std::string(text_.substr(at_, 12)) + "`" : std::string("the end of the text");
+    const std::string got = at_ < text_.size() ? "`" + std::string(text_.substr(at_, 12)) + "`"
+                                               : std::string("the end of the text");
     fail(ErrorCode::DataInvalid,
          "expected " + wanted + " for JSON at byte " + std::to_string(at_) + " but received " + got);
   }
 
   void skipBlanks() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) {
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) {
       ++at_;
     }
   }
@@ -57,9 +58,12 @@ class Parser {
     skipBlanks();
     if (at_ >= text_.size()) refuse("a value");
     switch (text_[at_]) {
-      case '{': return parseObject(depth);
-      case '[': return parseArray(depth);
-      case '"': return Json(parseString());
+      case '{':
+        return parseObject(depth);
+      case '[':
+        return parseArray(depth);
+      case '"':
+        return Json(parseString());
       case 't':
         if (acceptWord("true")) return Json(true);
         break;
@@ -69,7 +73,8 @@ class Parser {
       case 'n':
         if (acceptWord("null")) return Json(nullptr);
         break;
-      default: return Json(parseNumber());
+      default:
+        return Json(parseNumber());
     }
     refuse("a value");
   }
@@ -159,14 +164,30 @@ class Parser {
       const char escape = peek();
       ++at_;
       switch (escape) {
-        case '"': out += '"'; break;
-        case '\\': out += '\\'; break;
-        case '/': out += '/'; break;
-        case 'b': out += '\b'; break;
-        case 'f': out += '\f'; break;
-        case 'n': out += '\n'; break;
-        case 'r': out += '\r'; break;
-        case 't': out += '\t'; break;
+        case '"':
+          out += '"';
+          break;
+        case '\\':
+          out += '\\';
+          break;
+        case '/':
+          out += '/';
+          break;
+        case 'b':
+          out += '\b';
+          break;
+        case 'f':
+          out += '\f';
+          break;
+        case 'n':
+          out += '\n';
+          break;
+        case 'r':
+          out += '\r';
+          break;
+        case 't':
+          out += '\t';
+          break;
         case 'u': {
           uint32_t point = parseHex4();
           if (point >= 0xD800 && point < 0xDC00) {
@@ -180,7 +201,9 @@ class Parser {
           appendUtf8(out, point);
           break;
         }
-        default: --at_; refuse("an escape character");
+        default:
+          --at_;
+          refuse("an escape character");
       }
     }
   }
@@ -234,7 +257,8 @@ void dumpString(std::string& out, const std::string& text) {
 }
 
 void dumpNumber(std::string& out, double value) {
-  if (!std::isfinite(value)) fail(ErrorCode::Internal, "expected a finite number for a JSON text but received NaN or infinity");
+  if (!std::isfinite(value))
+    fail(ErrorCode::Internal, "expected a finite number for a JSON text but received NaN or infinity");
   char buffer[32];
   const bool integral = value == std::floor(value) && std::fabs(value) < 9007199254740992.0;
   const auto result = integral ? std::to_chars(buffer, buffer + sizeof buffer, static_cast<int64_t>(value))

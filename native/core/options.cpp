@@ -22,7 +22,8 @@ const Json kNull;
 Options::Options(Json object, std::string path) : object_(std::move(object)), path_(std::move(path)) {
   if (object_.isNull()) object_ = Json(Json::Object{});
   if (!object_.isObject()) {
-    fail(ErrorCode::ConfigInvalid, "expected an object for `" + path_ + "` but received " + describe(&object_));
+    fail(ErrorCode::ConfigInvalid,
+         "expected an object for `" + path_ + "` but received " + describe(&object_));
   }
 }
 

@@ -88,8 +88,8 @@ void AtomicFile::commit() {
 
 void AtomicFile::refuse(const char* action) const {
   const std::string reason = std::strerror(errno);
-  fail(ErrorCode::CheckpointInvalid, std::string("expected to ") + action + " `" + path_ + "` but received: " + reason +
-                                         "; nothing was changed");
+  fail(ErrorCode::CheckpointInvalid, std::string("expected to ") + action + " `" + path_ +
+                                         "` but received: " + reason + "; nothing was changed");
 }
 
 }  // namespace seprog

@@ -11,8 +11,8 @@ std::string readFile(const std::string& path);
 /// Temporary name beside the target, fsync, rename; the temporary is removed on failure.
 void writeFileAtomic(const std::string& path, std::string_view bytes);
 
-/// The same for a file that is written in pieces: nothing stands under `path` before commit(), and without one the
-/// temporary is removed. Every failure is CHECKPOINT_INVALID with the path and the system's reason.
+/// The same for a file that is written in pieces: nothing stands under `path` before commit(), and without
+/// one the temporary is removed. Every failure is CHECKPOINT_INVALID with the path and the system's reason.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);

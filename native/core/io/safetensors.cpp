@@ -1,4 +1,5 @@
-// The safetensors layout: 8 bytes little-endian header length, a JSON header, then the tensors' bytes without holes.
+// The safetensors layout: 8 bytes little-endian header length, a JSON header, then the tensors' bytes without
+// holes.
 #include "safetensors.h"
 
 #include <ATen/ops/empty.h>
@@ -29,9 +30,10 @@ struct DType {
   const char* name;
   at::ScalarType type;
 };
-constexpr DType kDTypes[] = {{"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf},  {"BF16", at::kBFloat16},
-                             {"I64", at::kLong},   {"I32", at::kInt},   {"I16", at::kShort}, {"I8", at::kChar},
-                             {"U8", at::kByte},    {"BOOL", at::kBool}};
+constexpr DType kDTypes[] = {{"F64", at::kDouble},    {"F32", at::kFloat}, {"F16", at::kHalf},
+                             {"BF16", at::kBFloat16}, {"I64", at::kLong},  {"I32", at::kInt},
+                             {"I16", at::kShort},     {"I8", at::kChar},   {"U8", at::kByte},
+                             {"BOOL", at::kBool}};
 
 class Mapping {
  public:
@@ -41,11 +43,13 @@ class Mapping {
     if (descriptor < 0 || ::fstat(descriptor, &info) != 0) {
       const std::string reason = std::strerror(errno);
       if (descriptor >= 0) ::close(descriptor);
-      fail(ErrorCode::CheckpointInvalid, "expected a readable file for `" + path + "` but received: " + reason);
+      fail(ErrorCode::CheckpointInvalid,
+           "expected a readable file for `" + path + "` but received: " + reason);
     }
     size_ = static_cast<uint64_t>(info.st_size);
     if (S_ISREG(info.st_mode) && size_ > 0) {
-      // Private and writable: a tensor that is changed in place gets pages of its own, the file never changes.
+      // Private and writable: a tensor that is changed in place gets pages of its own, the file never
+      // changes.
       void* address = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
       const std::string reason = std::strerror(errno);
       ::close(descriptor);
@@ -56,7 +60,8 @@ class Mapping {
     } else {
       ::close(descriptor);
       if (!S_ISREG(info.st_mode)) {
-        fail(ErrorCode::CheckpointInvalid, "expected a regular file for `" + path + "` but received something else");
+        fail(ErrorCode::CheckpointInvalid,
+             "expected a regular file for `" + path + "` but received something else");
       }
     }
   }
@@ -125,9 +130,10 @@ class Header {
   std::map<std::string, std::string> metadata;
 
  private:
-  [[noreturn]] void refuse(const std::string& wanted, const std::string& where, const std::string& got) const {
-    fail(ErrorCode::CheckpointInvalid,
-         "expected " + wanted + " for `" + path_ + (where.empty() ? "" : ":" + where) + "` but received " + got);
+  [[noreturn]] void refuse(const std::string& wanted, const std::string& where,
+                           const std::string& got) const {
+    fail(ErrorCode::CheckpointInvalid, "expected " + wanted + " for `" + path_ +
+                                           (where.empty() ? "" : ":" + where) + "` but received " + got);
   }
 
   void readMetadata(const Json& value) {
@@ -150,8 +156,8 @@ class Header {
     const Json* dtype = value.find("dtype");
     const Json* shape = value.find("shape");
     const Json* offsets = value.find("data_offsets");
-    if (dtype == nullptr || !dtype->isString() || shape == nullptr || !shape->isArray() || offsets == nullptr ||
-        !offsets->isArray() || offsets->array().size() != 2) {
+    if (dtype == nullptr || !dtype->isString() || shape == nullptr || !shape->isArray() ||
+        offsets == nullptr || !offsets->isArray() || offsets->array().size() != 2) {
       refuse("`dtype`, `shape` and two `data_offsets`", name, value.dump());
     }
     Entry entry;
@@ -165,7 +171,8 @@ class Header {
     uint64_t bytes = c10::elementSize(entry.type);
     for (const Json& side : shape->array()) {
       const uint64_t count = readCount(side, name);
-      if (__builtin_mul_overflow(bytes, count, &bytes)) refuse("a size that fits the file", name, shape->dump());
+      if (__builtin_mul_overflow(bytes, count, &bytes))
+        refuse("a size that fits the file", name, shape->dump());
       entry.shape.push_back(static_cast<int64_t>(count));
     }
     entry.begin = readCount(offsets->array()[0], name);
@@ -213,7 +220,8 @@ const char* dtypeName(at::ScalarType type, const std::string& name) {
   for (const DType& item : kDTypes) {
     if (item.type == type) return item.name;
   }
-  fail(ErrorCode::Unsupported, "expected a dtype that safetensors has for `" + name + "` but received another");
+  fail(ErrorCode::Unsupported,
+       "expected a dtype that safetensors has for `" + name + "` but received another");
 }
 
 std::string headerText(const std::vector<std::pair<std::string, at::Tensor>>& ordered,
@@ -229,9 +237,10 @@ std::string headerText(const std::vector<std::pair<std::string, at::Tensor>>& or
     Json::Array shape;
     for (const int64_t side : tensor.sizes()) shape.emplace_back(side);
     const auto bytes = static_cast<int64_t>(tensor.nbytes());
-    header.emplace_back(name, Json(Json::Object{{"dtype", dtypeName(tensor.scalar_type(), name)},
-                                                {"shape", Json(std::move(shape))},
-                                                {"data_offsets", Json(Json::Array{Json(at), Json(at + bytes)})}}));
+    header.emplace_back(name,
+                        Json(Json::Object{{"dtype", dtypeName(tensor.scalar_type(), name)},
+                                          {"shape", Json(std::move(shape))},
+                                          {"data_offsets", Json(Json::Array{Json(at), Json(at + bytes)})}}));
     at += bytes;
   }
   std::string text = Json(std::move(header)).dump();
@@ -250,7 +259,8 @@ SafetensorsFile readSafetensors(const std::string& path) {
     char* data = mapping->data() + header.dataBegin() + entry.begin;
     at::Tensor tensor;
     if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(entry.type) == 0) {
-      tensor = at::from_blob(data, entry.shape, [mapping](void*) {}, at::TensorOptions(entry.type));
+      tensor = at::from_blob(
+          data, entry.shape, [mapping](void*) {}, at::TensorOptions(entry.type));
     } else {
       tensor = at::empty(entry.shape, at::TensorOptions(entry.type));
       std::memcpy(tensor.mutable_data_ptr(), data, entry.end - entry.begin);
@@ -270,7 +280,8 @@ void writeSafetensors(const std::string& path, const TensorTable& tensors,
   const std::string header = headerText(ordered, metadata);
   AtomicFile file(path);
   char length[kLengthBytes];
-  for (uint64_t i = 0; i < kLengthBytes; ++i) length[i] = static_cast<char>((header.size() >> (8 * i)) & 0xFF);
+  for (uint64_t i = 0; i < kLengthBytes; ++i)
+    length[i] = static_cast<char>((header.size() >> (8 * i)) & 0xFF);
   file.write({length, sizeof length});
   file.write(header);
   for (const auto& [name, tensor] : ordered) {

@@ -13,7 +13,8 @@ struct SafetensorsFile {
   std::map<std::string, std::string> metadata;
 };
 
-/// Throws CHECKPOINT_INVALID (missing, truncated, overlapping or malformed) naming file, tensor and byte counts.
+/// Throws CHECKPOINT_INVALID (missing, truncated, overlapping or malformed) naming file, tensor and byte
+/// counts.
 SafetensorsFile readSafetensors(const std::string& path);
 
 /// Writes `path` by a temporary name, fsync and rename. On failure (a full disk) the temporary is removed, an

@@ -86,21 +86,24 @@ class Attention : public torch::autograd::Function<Attention> {
 
 }  // namespace
 
-at::Tensor attend(const at::Tensor& q_BHQC, const at::Tensor& k_BHKC, const at::Tensor& v_BHKC, const at::Tensor& bias) {
+at::Tensor attend(const at::Tensor& q_BHQC, const at::Tensor& k_BHKC, const at::Tensor& v_BHKC,
+                  const at::Tensor& bias) {
   const bool recorded =
-      at::GradMode::is_enabled() && (q_BHQC.requires_grad() || k_BHKC.requires_grad() || v_BHKC.requires_grad() ||
-                                     (bias.defined() && bias.requires_grad()));
+      at::GradMode::is_enabled() && (q_BHQC.requires_grad() || k_BHKC.requires_grad() ||
+                                     v_BHKC.requires_grad() || (bias.defined() && bias.requires_grad()));
   if (recorded) {
-    return Attention::apply(q_BHQC, k_BHKC, v_BHKC, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+    return Attention::apply(q_BHQC, k_BHKC, v_BHKC,
+                            bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
   }
-  // A small product takes another path than a large one: rows are added so that a row's bits do not depend on how many
-  // stand beside it (see projectRows()).
+  // A small product takes another path than a large one: rows are added so that a row's bits do not depend on
+  // how many stand beside it (see projectRows()).
   const int64_t rows = q_BHQC.size(0);
   const int64_t perRow = std::max<int64_t>(1, q_BHQC.numel() / std::max<int64_t>(1, rows) * k_BHKC.size(2));
   const int64_t enough = kSmallProduct / perRow + 1;
   if (rows >= enough) return at::matmul(probabilities(q_BHQC, k_BHKC, bias), v_BHKC);
   const at::Tensor wide = bias.defined() && bias.size(0) == rows && rows > 1 ? withRows(bias, enough) : bias;
-  return at::matmul(probabilities(withRows(q_BHQC, enough), withRows(k_BHKC, enough), wide), withRows(v_BHKC, enough))
+  return at::matmul(probabilities(withRows(q_BHQC, enough), withRows(k_BHKC, enough), wide),
+                    withRows(v_BHKC, enough))
       .narrow(0, 0, rows);
 }
 

@@ -25,7 +25,8 @@ constexpr int64_t kGrainElements = 1 << 14;
 constexpr float kTwoRoot = 1.5957691216057308f;
 constexpr float kCubic = 0.044715f;
 
-/// e^x within 2 ulp, branch-free so that loops over it vectorise (Cody and Waite's reduction, Taylor to degree 6).
+/// e^x within 2 ulp, branch-free so that loops over it vectorise (Cody and Waite's reduction, Taylor to
+/// degree 6).
 inline float exponential(float x) {
   x = std::min(std::max(x, -87.0f), 88.0f);
   constexpr float kRound = 12582912.0f;  // 1.5 · 2^23: adding and taking it away rounds to an integer
@@ -47,7 +48,8 @@ SEPROG_VECTORISED void forwardRow(const float* a, const float* b, float* y, int6
   for (int64_t i = 0; i < count; ++i) y[i] = a[i] * gateOf(a[i]) * b[i];
 }
 
-SEPROG_VECTORISED void backwardRow(const float* g, const float* a, const float* b, float* da, float* db, int64_t count) {
+SEPROG_VECTORISED void backwardRow(const float* g, const float* a, const float* b, float* da, float* db,
+                                   int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     const float s = gateOf(a[i]);
     const float slope = s + a[i] * s * (1.0f - s) * kTwoRoot * (1.0f + 3.0f * kCubic * a[i] * a[i]);
@@ -60,16 +62,19 @@ SEPROG_VECTORISED void backwardRow(const float* g, const float* a, const float* 
 template <typename Row>
 void eachRow(const at::Tensor& like_NF, Row&& row) {
   const int64_t width = like_NF.size(1);
-  at::parallel_for(0, like_NF.size(0), std::max<int64_t>(1, kGrainElements / width), [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) row(n * width, width);
-  });
+  at::parallel_for(0, like_NF.size(0), std::max<int64_t>(1, kGrainElements / width),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t n = begin; n < end; ++n) row(n * width, width);
+                   });
 }
 
 bool fusable(const at::Tensor& a_NF, const at::Tensor& b_NF) {
   return a_NF.device().is_cpu() && a_NF.scalar_type() == at::kFloat && b_NF.scalar_type() == at::kFloat;
 }
 
-at::Tensor gate(const at::Tensor& a_NF) { return at::sigmoid((a_NF + kCubic * a_NF * a_NF * a_NF) * kTwoRoot); }
+at::Tensor gate(const at::Tensor& a_NF) {
+  return at::sigmoid((a_NF + kCubic * a_NF * a_NF * a_NF) * kTwoRoot);
+}
 
 at::Tensor gatedForward(const at::Tensor& a_NF, const at::Tensor& b_NF) {
   if (!fusable(a_NF, b_NF)) return a_NF * gate(a_NF) * b_NF;
@@ -106,7 +111,8 @@ class GatedGelu : public torch::autograd::Function<GatedGelu> {
     const float* b = b_NF.const_data_ptr<float>();
     float* da = da_NF.mutable_data_ptr<float>();
     float* db = db_NF.mutable_data_ptr<float>();
-    eachRow(a_NF, [&](int64_t at, int64_t count) { backwardRow(g + at, a + at, b + at, da + at, db + at, count); });
+    eachRow(a_NF,
+            [&](int64_t at, int64_t count) { backwardRow(g + at, a + at, b + at, da + at, db + at, count); });
     return {da_NF, db_NF};
   }
 };
@@ -117,7 +123,8 @@ at::Tensor gatedGelu(const at::Tensor& a_NF, const at::Tensor& b_NF) {
                   : gatedForward(a_NF.contiguous(), b_NF.contiguous());
 }
 
-/// In place, keeping one byte per element instead of the activation: enough where the next weight needs no gradient.
+/// In place, keeping one byte per element instead of the activation: enough where the next weight needs no
+/// gradient.
 class ReluInPlace : public torch::autograd::Function<ReluInPlace> {
  public:
   static at::Tensor forward(AutogradContext* context, at::Tensor x_NF) {

@@ -1,4 +1,5 @@
-// Keys and values of the positions decoded so far, by head. R live rows, H heads, T positions, C channels per head.
+// Keys and values of the positions decoded so far, by head. R live rows, H heads, T positions, C channels per
+// head.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -9,10 +9,10 @@
 
 namespace seprog {
 
-/// x_NI weightᵀ: [N, O]. Where no graph is recorded, a row's result does not depend on how many rows stand beside it:
-/// matrix products take other code paths for a few rows, so the rows are filled up to a multiple of kRowGranule and to
-/// more than kSmallProduct. This is what makes a row answered in a sub-batch equal, to the bit, to the same row in the
-/// whole batch.
+/// x_NI weightᵀ: [N, O]. Where no graph is recorded, a row's result does not depend on how many rows stand
+/// beside it: matrix products take other code paths for a few rows, so the rows are filled up to a multiple
+/// of kRowGranule and to more than kSmallProduct. This is what makes a row answered in a sub-batch equal, to
+/// the bit, to the same row in the whole batch.
 at::Tensor projectRows(const at::Tensor& x_NI, const at::Tensor& weight_OI);
 
 /// projectRows() by a named weight; records input and output where the taps want this weight.

@@ -31,7 +31,9 @@ RaggedLayout::RaggedLayout(const std::vector<int64_t>& lengths, int64_t columns,
   flat_N_ = flat_N.to(device);
 }
 
-at::Tensor RaggedLayout::pack(const at::Tensor& grid) const { return full() ? grid : grid.index_select(0, flat_N_); }
+at::Tensor RaggedLayout::pack(const at::Tensor& grid) const {
+  return full() ? grid : grid.index_select(0, flat_N_);
+}
 
 at::Tensor RaggedLayout::unpack(const at::Tensor& packed) const {
   if (full()) return packed;
@@ -45,7 +47,10 @@ struct HeadMoves {
   static at::Tensor split(const RaggedLayout& layout, const at::Tensor& packed, int64_t heads) {
     const int64_t width = packed.size(1) / heads;
     if (!packed.device().is_cpu()) {
-      return layout.unpack(packed).view({layout.rows(), layout.columns_, heads, width}).transpose(1, 2).contiguous();
+      return layout.unpack(packed)
+          .view({layout.rows(), layout.columns_, heads, width})
+          .transpose(1, 2)
+          .contiguous();
     }
     const at::Tensor source = packed.contiguous();
     const at::Tensor out = at::empty({layout.rows(), heads, layout.columns_, width}, packed.options());
@@ -107,7 +112,9 @@ struct LayoutHolder : torch::CustomClassHolder {
   RaggedLayout layout;
 };
 
-c10::IValue hold(const RaggedLayout& layout) { return c10::IValue::make_capsule(c10::make_intrusive<LayoutHolder>(layout)); }
+c10::IValue hold(const RaggedLayout& layout) {
+  return c10::IValue::make_capsule(c10::make_intrusive<LayoutHolder>(layout));
+}
 
 const RaggedLayout held(const AutogradContext* context) {
   return static_cast<const LayoutHolder*>(context->saved_data.at("layout").toCapsule().get())->layout;

@@ -1,5 +1,6 @@
-// Which positions of a padded [B, T] grid are real. Token-wise layers run on the real ones only, packed as N rows;
-// attention runs on the grid, by head. B rows, T columns, N real positions, H heads, C channels per head.
+// Which positions of a padded [B, T] grid are real. Token-wise layers run on the real ones only, packed as N
+// rows; attention runs on the grid, by head. B rows, T columns, N real positions, H heads, C channels per
+// head.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,7 +24,8 @@ class RaggedLayout {
   at::Tensor pack(const at::Tensor& grid) const;
   /// [N, …] → [B·T, …], zero at padding.
   at::Tensor unpack(const at::Tensor& packed) const;
-  /// [N, H·C] → [B, H, T, C] in one copy, zero at padding. Differentiable any number of times, as is mergeHeads().
+  /// [N, H·C] → [B, H, T, C] in one copy, zero at padding. Differentiable any number of times, as is
+  /// mergeHeads().
   at::Tensor splitHeads(const at::Tensor& packed, int64_t heads) const;
   /// [B, H, T, C] → [N, H·C] in one copy.
   at::Tensor mergeHeads(const at::Tensor& byHead) const;

@@ -1,7 +1,7 @@
 #include "relative_bias.h"
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 
 #include <algorithm>
@@ -23,14 +23,15 @@ int64_t relativeBucket(const RelativeBuckets& setting, int64_t r) {
   if (r < exact) return offset + r;
   const auto near = static_cast<float>(exact);
   // In fp32, as the published weights were trained: fp64 moves the borders of some buckets.
-  const float position = std::log(static_cast<float>(r) / near) /
-                         static_cast<float>(std::log(static_cast<double>(setting.maxDistance) / static_cast<double>(exact))) *
-                         static_cast<float>(buckets - exact);
+  const float position =
+      std::log(static_cast<float>(r) / near) /
+      static_cast<float>(std::log(static_cast<double>(setting.maxDistance) / static_cast<double>(exact))) *
+      static_cast<float>(buckets - exact);
   return offset + std::min(buckets - 1, exact + static_cast<int64_t>(position));
 }
 
-at::Tensor relativeBias(const RelativeBuckets& setting, const at::Tensor& table_RH, int64_t firstQuery, int64_t queries,
-                        int64_t keys) {
+at::Tensor relativeBias(const RelativeBuckets& setting, const at::Tensor& table_RH, int64_t firstQuery,
+                        int64_t queries, int64_t keys) {
   at::Tensor bucket_QK = at::empty({queries, keys}, at::kLong);
   int64_t* bucket = bucket_QK.mutable_data_ptr<int64_t>();
   for (int64_t q = 0; q < queries; ++q) {

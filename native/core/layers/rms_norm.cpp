@@ -25,7 +25,8 @@ using torch::autograd::variable_list;
 
 // Partial sums of a row: a fixed order of summation, whatever the width of the vector unit.
 constexpr int64_t kLanes = 32;
-// Rows whose weight gradients are summed before the rest: fixed, so that results do not depend on the thread count.
+// Rows whose weight gradients are summed before the rest: fixed, so that results do not depend on the thread
+// count.
 constexpr int64_t kChunkRows = 256;
 constexpr int64_t kGrainElements = 1 << 15;
 
@@ -86,7 +87,8 @@ Normed forwardPass(const at::Tensor& x_ND, const at::Tensor& weight_D, double ep
   at::parallel_for(0, rows, std::max<int64_t>(1, kGrainElements / width), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const float* row = x + n * width;
-      rstd[n] = 1.0f / std::sqrt(dot(row, row, width) / static_cast<float>(width) + static_cast<float>(epsilon));
+      rstd[n] =
+          1.0f / std::sqrt(dot(row, row, width) / static_cast<float>(width) + static_cast<float>(epsilon));
       scaleRow(row, weight, rstd[n], y + n * width, width);
     }
   });
@@ -115,7 +117,8 @@ NormGradients backwardPass(const at::Tensor& g_ND, const at::Tensor& x_ND, const
       for (int64_t n = begin; n < end; ++n) {
         float* row = dx + n * width;
         multiplyRow(g + n * width, weight, row, width);
-        const float along = dot(row, x + n * width, width) * rstd[n] * rstd[n] * rstd[n] / static_cast<float>(width);
+        const float along =
+            dot(row, x + n * width, width) * rstd[n] * rstd[n] * rstd[n] / static_cast<float>(width);
         gradientRow(x + n * width, rstd[n], along, row, width);
       }
     });
@@ -154,14 +157,16 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
     const at::Tensor& weight_D = saved[1];
     NormGradients out;
     if (at::GradMode::is_enabled() || !fusable(x_ND, weight_D)) {
-      // Plain operations on the inputs: whoever asked for a graph of the gradient can differentiate them again.
+      // Plain operations on the inputs: whoever asked for a graph of the gradient can differentiate them
+      // again.
       const double epsilon = context->saved_data["epsilon"].toDouble();
       const at::Tensor rstd_N1 = (x_ND * x_ND).mean(-1, true).add(epsilon).rsqrt();
       const at::Tensor gw_ND = g_ND * weight_D;
       const at::Tensor along_N1 = (gw_ND * x_ND).mean(-1, true) * rstd_N1.pow(3);
       out = {gw_ND * rstd_N1 - x_ND * along_N1, (g_ND * x_ND * rstd_N1).sum(0)};
     } else {
-      out = backwardPass(g_ND, x_ND, weight_D, saved[2], context->needs_input_grad(0), context->needs_input_grad(1));
+      out = backwardPass(g_ND, x_ND, weight_D, saved[2], context->needs_input_grad(0),
+                         context->needs_input_grad(1));
     }
     return {out.x_ND, out.weight_D, at::Tensor()};
   }

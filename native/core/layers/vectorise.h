@@ -1,5 +1,6 @@
-// SEPROG_VECTORISED before a function: compiled for the plain machine and for wider vector units, the best chosen when
-// the library is loaded. The loops inside are written so that the compiler may use the width without reordering sums.
+// SEPROG_VECTORISED before a function: compiled for the plain machine and for wider vector units, the best
+// chosen when the library is loaded. The loops inside are written so that the compiler may use the width
+// without reordering sums.
 #pragma once
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \

@@ -1,4 +1,5 @@
-// A Hugging Face model folder: read whole and checked before anything is used, written file by file atomically.
+// A Hugging Face model folder: read whole and checked before anything is used, written file by file
+// atomically.
 #include <ATen/ops/aminmax.h>
 #include <sys/stat.h>
 
@@ -42,19 +43,20 @@ std::vector<std::string> weightFiles(const std::string& directory) {
   const std::string indexPath = single + ".index.json";
   if (exists(single)) return {single};
   if (!exists(indexPath)) {
-    fail(ErrorCode::CheckpointInvalid, "expected model.safetensors or model.safetensors.index.json for `" + directory +
-                                           "` but received neither");
+    fail(ErrorCode::CheckpointInvalid, "expected model.safetensors or model.safetensors.index.json for `" +
+                                           directory + "` but received neither");
   }
   const Json index = readJson(indexPath);
   const Json* map = index.find("weight_map");
   if (map == nullptr || !map->isObject() || map->object().empty()) {
-    fail(ErrorCode::CheckpointInvalid, "expected an object for `" + indexPath + ":weight_map` but received none");
+    fail(ErrorCode::CheckpointInvalid,
+         "expected an object for `" + indexPath + ":weight_map` but received none");
   }
   std::set<std::string> files;
   for (const auto& [name, file] : map->object()) {
     if (!file.isString() || file.string().empty() || file.string().find('/') != std::string::npos) {
-      fail(ErrorCode::CheckpointInvalid,
-           "expected a file name for `" + indexPath + ":weight_map." + name + "` but received " + file.dump());
+      fail(ErrorCode::CheckpointInvalid, "expected a file name for `" + indexPath + ":weight_map." + name +
+                                             "` but received " + file.dump());
     }
     files.insert(directory + "/" + file.string());
   }
@@ -76,8 +78,9 @@ at::Tensor widened(const at::Tensor& tensor, const std::string& file, const std:
   if (wide.numel() > 0) {
     const auto [low, high] = at::aminmax(wide);  // a NaN wins both
     if (!std::isfinite(low.item<float>()) || !std::isfinite(high.item<float>())) {
-      fail(ErrorCode::NonFinite, "expected finite numbers for `" + name + "` in " + file +
-                                     " but received NaN or infinity; the checkpoint is damaged or overflowed");
+      fail(ErrorCode::NonFinite,
+           "expected finite numbers for `" + name + "` in " + file +
+               " but received NaN or infinity; the checkpoint is damaged or overflowed");
     }
   }
   return wide;
@@ -87,7 +90,8 @@ void checkShapes(const Architecture& architecture, const TensorTable& table, con
   for (const auto& [name, shape] : architecture.expectedWeights()) {
     const auto found = table.find(name);
     if (found == table.end()) {
-      fail(ErrorCode::WeightMissing, "expected a tensor for `" + name + "` in " + from + " but received none");
+      fail(ErrorCode::WeightMissing,
+           "expected a tensor for `" + name + "` in " + from + " but received none");
     }
     if (found->second.sizes() != at::IntArrayRef(shape)) {
       fail(ErrorCode::ShapeMismatch, "expected shape " + shapeText(shape) + " for `" + name + "` in " + from +
@@ -100,7 +104,8 @@ void checkShapes(const Architecture& architecture, const TensorTable& table, con
 }  // namespace
 
 Model loadModel(const std::string& directory, const at::Device& device) {
-  const std::shared_ptr<const Architecture> architecture = makeArchitecture(readJson(directory + "/config.json"));
+  const std::shared_ptr<const Architecture> architecture =
+      makeArchitecture(readJson(directory + "/config.json"));
   TensorTable table;
   std::map<std::string, std::string> fileOf;
   for (const std::string& path : weightFiles(directory)) {
@@ -143,8 +148,8 @@ void saveModel(const Model& model, const std::string& directory, const std::stri
   for (auto& [name, tensor] : table) {
     tensor = tensor.detach().to(at::kCPU, type);
     if (type == at::kHalf && !std::isfinite(tensor.abs().max().item<float>())) {
-      fail(ErrorCode::NonFinite,
-           "expected values of at most 65504 for `" + name + "` in fp16 but received larger; use bf16 or fp32");
+      fail(ErrorCode::NonFinite, "expected values of at most 65504 for `" + name +
+                                     "` in fp16 but received larger; use bf16 or fp32");
     }
   }
   writeSafetensors(directory + "/model.safetensors", table, {{"format", "pt"}});

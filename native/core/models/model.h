@@ -1,6 +1,8 @@
-// What an editor, a decoder and a scorer may ask of a base model family. One subclass per architecture, one file each.
+// What an editor, a decoder and a scorer may ask of a base model family. One subclass per architecture, one
+// file each.
 //
-// B rows, S source columns, T target columns, P prompt rows, D hidden width, V vocabulary, N target tokens in the batch.
+// B rows, S source columns, T target columns, P prompt rows, D hidden width, V vocabulary, N target tokens in
+// the batch.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,7 +19,8 @@
 
 namespace seprog {
 
-/// Encoder output of a batch: reused for pooling (b(x)), for cross-attention, and by base and prompted decoding alike.
+/// Encoder output of a batch: reused for pooling (b(x)), for cross-attention, and by base and prompted
+/// decoding alike.
 struct Encoded {
   TokenBatch source;
   at::Tensor h_BSD;
@@ -36,7 +39,8 @@ struct Targets {
   at::Tensor flatRows_N;
   at::Tensor labels_N;
   at::Tensor rowOf_N;  // which of the B rows a target token belongs to
-  /// Keeps the number of columns, so that a selected row is computed to the same bits as within the whole batch.
+  /// Keeps the number of columns, so that a selected row is computed to the same bits as within the whole
+  /// batch.
   Targets select(const at::Tensor& rows_R) const;
 };
 Targets makeTargets(const TokenRows& target, int64_t padId, int64_t vocabulary, const at::Device& device);
@@ -70,15 +74,16 @@ class Architecture {
   virtual std::vector<std::pair<std::string, std::vector<int64_t>>> expectedWeights() const = 0;
   /// Fresh weights as the family's own initialisation makes them. Same seed, same bits.
   virtual TensorTable initialise(uint64_t seed) const = 0;
-  /// Renames and drops what checkpoints of this family carry (duplicates, tied copies, stray buffers); in place.
+  /// Renames and drops what checkpoints of this family carry (duplicates, tied copies, stray buffers); in
+  /// place.
   virtual void normaliseNames(TensorTable& table) const = 0;
   /// models.md section 8: what the gradient-based editors edit, in order.
   virtual std::vector<std::string> editableWeights() const = 0;
 
   virtual Encoded encode(const Weights& weights, const TokenBatch& source, Taps* taps = nullptr) const = 0;
   /// Teacher-forced decoder states in front of the head, at the target positions only: [N, D] in the order of
-  /// `targets.flatRows_N`. `prompt_BPD` undefined: no prompt. Feed them to tokenNll() (train/losses.h), which never
-  /// holds all logits at once.
+  /// `targets.flatRows_N`. `prompt_BPD` undefined: no prompt. Feed them to tokenNll() (train/losses.h), which
+  /// never holds all logits at once.
   virtual at::Tensor targetStates(const Weights& weights, const Encoded& encoded, const Targets& targets,
                                   const at::Tensor& prompt_BPD, Taps* taps = nullptr) const = 0;
   virtual Head head(const Weights& weights) const = 0;
@@ -100,9 +105,10 @@ struct Model {
 /// Throws UNSUPPORTED for an unknown `model_type`, CONFIG_INVALID for bad fields.
 std::shared_ptr<const Architecture> makeArchitecture(const Json& config);
 
-/// Loads a Hugging Face folder: config.json, then model.safetensors or model.safetensors.index.json with its shards.
-/// Half-precision weights are widened to fp32. Throws CHECKPOINT_INVALID (missing, truncated or malformed file),
-/// WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE (a NaN or infinity in a weight), each naming file and tensor.
+/// Loads a Hugging Face folder: config.json, then model.safetensors or model.safetensors.index.json with its
+/// shards. Half-precision weights are widened to fp32. Throws CHECKPOINT_INVALID (missing, truncated or
+/// malformed file), WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE (a NaN or infinity in a weight), each naming
+/// file and tensor.
 Model loadModel(const std::string& directory, const at::Device& device);
 Model createModel(const Json& config, uint64_t seed, const at::Device& device);
 /// Writes config.json and model.safetensors atomically. dtype: "fp32" | "fp16" | "bf16".

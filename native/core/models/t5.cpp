@@ -1,5 +1,6 @@
-// B rows, S source columns, T target columns, P prompt rows, D hidden width, H heads, C channels per head, K key columns,
-// N real positions of a stack's input packed row after row, R live rows while decoding, V vocabulary.
+// B rows, S source columns, T target columns, P prompt rows, D hidden width, H heads, C channels per head, K
+// key columns, N real positions of a stack's input packed row after row, R live rows while decoding, V
+// vocabulary.
 #include "t5.h"
 
 #include <ATen/TensorOperators.h>
@@ -47,11 +48,12 @@ struct T5Config {
   bool scaleHead = false;  // hidden states times D^(−1/2) in front of the head
 };
 
-int64_t integerFrom(Options& options, const std::string& key, int64_t lowest, std::optional<int64_t> fallback = {}) {
+int64_t integerFrom(Options& options, const std::string& key, int64_t lowest,
+                    std::optional<int64_t> fallback = {}) {
   const int64_t value = options.integer(key, fallback);
   if (value < lowest) {
-    fail(ErrorCode::ConfigInvalid, "expected a whole number of at least " + std::to_string(lowest) + " for `config." +
-                                       key + "` but received " + std::to_string(value));
+    fail(ErrorCode::ConfigInvalid, "expected a whole number of at least " + std::to_string(lowest) +
+                                       " for `config." + key + "` but received " + std::to_string(value));
   }
   return value;
 }
@@ -59,8 +61,8 @@ int64_t integerFrom(Options& options, const std::string& key, int64_t lowest, st
 int64_t tokenFrom(Options& options, const std::string& key, int64_t vocabulary, int64_t fallback) {
   const int64_t id = integerFrom(options, key, 0, fallback);
   if (id >= vocabulary) {
-    fail(ErrorCode::ConfigInvalid, "expected an id below vocab_size " + std::to_string(vocabulary) + " for `config." +
-                                       key + "` but received " + std::to_string(id));
+    fail(ErrorCode::ConfigInvalid, "expected an id below vocab_size " + std::to_string(vocabulary) +
+                                       " for `config." + key + "` but received " + std::to_string(id));
   }
   return id;
 }
@@ -113,7 +115,9 @@ struct EncodedRows {
   at::Tensor h_ND;
 };
 
-Scope blockScope(const Scope& stack, int64_t index) { return stack / "block" / std::to_string(index) / "layer"; }
+Scope blockScope(const Scope& stack, int64_t index) {
+  return stack / "block" / std::to_string(index) / "layer";
+}
 
 /// Rows of the decoder stack that run through a pass, and what they see.
 struct DecoderRows {
@@ -137,7 +141,9 @@ class T5 final : public Architecture {
   int64_t padId() const override { return config_.padId; }
   int64_t startId() const override { return config_.startId; }
   int64_t stopId() const override { return config_.stopId; }
-  const at::Tensor& embeddingTable(const Weights& weights) const override { return weights.at("shared.weight"); }
+  const at::Tensor& embeddingTable(const Weights& weights) const override {
+    return weights.at("shared.weight");
+  }
 
   std::vector<std::pair<std::string, std::vector<int64_t>>> expectedWeights() const override;
   TensorTable initialise(uint64_t seed) const override;
@@ -172,7 +178,9 @@ class T5 final : public Architecture {
     const at::Tensor q_BHTC = heads(attention, "q.weight", x_ND, layout);
     return linear(attention, "o.weight", layout.mergeHeads(attend(q_BHTC, seen.k_BHKC, seen.v_BHKC, bias)));
   }
-  RelativeBuckets bucketsOf(bool bidirectional) const { return {config_.buckets, config_.maxDistance, bidirectional}; }
+  RelativeBuckets bucketsOf(bool bidirectional) const {
+    return {config_.buckets, config_.maxDistance, bidirectional};
+  }
 
   at::Tensor decoderBias(const Scope& decoder, int64_t firstQuery, int64_t queries, int64_t keys) const;
   at::Tensor encoderMask(const TokenBatch& source) const {
@@ -195,7 +203,8 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> T5::expectedWeights() 
   std::vector<std::pair<std::string, std::vector<int64_t>>> all;
   all.push_back({"shared.weight", {config_.vocabulary, width}});
   const auto attention = [&](const std::string& layer, const std::string& kind) {
-    for (const char* name : {"q", "k", "v"}) all.push_back({layer + kind + "." + name + ".weight", {inner, width}});
+    for (const char* name : {"q", "k", "v"})
+      all.push_back({layer + kind + "." + name + ".weight", {inner, width}});
     all.push_back({layer + kind + ".o.weight", {width, inner}});
     all.push_back({layer + "layer_norm.weight", {width}});
   };
@@ -204,12 +213,14 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> T5::expectedWeights() 
       const std::string block = name + ".block." + std::to_string(i) + ".layer.";
       attention(block + "0.", "SelfAttention");
       if (i == 0) {
-        all.push_back({block + "0.SelfAttention.relative_attention_bias.weight", {config_.buckets, config_.heads}});
+        all.push_back(
+            {block + "0.SelfAttention.relative_attention_bias.weight", {config_.buckets, config_.heads}});
       }
       if (decoder) attention(block + "1.", "EncDecAttention");
       const std::string layer = block + (decoder ? "2." : "1.");
       const bool gated = config_.feedForward == FeedForwardKind::GatedGelu;
-      for (const char* wi : gated ? std::vector<const char*>{"wi_0", "wi_1"} : std::vector<const char*>{"wi"}) {
+      for (const char* wi :
+           gated ? std::vector<const char*>{"wi_0", "wi_1"} : std::vector<const char*>{"wi"}) {
         all.push_back({layer + "DenseReluDense." + wi + ".weight", {config_.innerWidth, width}});
       }
       all.push_back({layer + "DenseReluDense.wo.weight", {width, config_.innerWidth}});
@@ -262,7 +273,8 @@ void T5::normaliseNames(TensorTable& table) const {
   const auto head = table.find("lm_head.weight");
   const auto shared = table.find("shared.weight");
   if (head == table.end() || shared == table.end()) return;
-  if (head->second.sizes() == shared->second.sizes() && at::equal(head->second, shared->second) && !config_.untied) {
+  if (head->second.sizes() == shared->second.sizes() && at::equal(head->second, shared->second) &&
+      !config_.untied) {
     table.erase(head);
   }
 }
@@ -273,7 +285,8 @@ std::vector<std::string> T5::editableWeights() const {
   const auto stack = [&](const std::string& name, int64_t blocks, const std::string& layer) {
     for (int64_t i = std::max<int64_t>(blocks - 2, 0); i < blocks; ++i) {
       for (const char* matrix : {first, "wo"}) {
-        names.push_back(name + ".block." + std::to_string(i) + ".layer." + layer + ".DenseReluDense." + matrix + ".weight");
+        names.push_back(name + ".block." + std::to_string(i) + ".layer." + layer + ".DenseReluDense." +
+                        matrix + ".weight");
       }
     }
   };
@@ -286,9 +299,8 @@ Encoded T5::encode(const Weights& weights, const TokenBatch& source, Taps* taps)
   const Scope encoder = Scope(weights, taps) / "encoder";
   const RaggedLayout layout(source.lengths, source.columns(), source.ids_BS.device());
   at::Tensor bias =
-      relativeBias(bucketsOf(true),
-                   encoder["block.0.layer.0.SelfAttention.relative_attention_bias.weight"], 0, source.columns(),
-                   source.columns());
+      relativeBias(bucketsOf(true), encoder["block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
+                   0, source.columns(), source.columns());
   if (!source.fullyReal) bias = bias + keyMask(source.mask_BS);
 
   at::Tensor x_ND = embed(weights, layout.pack(source.ids_BS.reshape({-1})));
@@ -312,7 +324,8 @@ at::Tensor T5::decoderBias(const Scope& decoder, int64_t firstQuery, int64_t que
 
 at::Tensor T5::finishBlock(const Scope& block, const at::Tensor& x_ND, const at::Tensor& normed_ND,
                            const DecoderRows& rows, const KeysValues& self, const KeysValues& cross) const {
-  at::Tensor out_ND = x_ND + attention(block / "0" / "SelfAttention", normed_ND, rows.layout, self, rows.selfBias);
+  at::Tensor out_ND =
+      x_ND + attention(block / "0" / "SelfAttention", normed_ND, rows.layout, self, rows.selfBias);
   const Scope second = block / "1";
   out_ND = out_ND +
            attention(second / "EncDecAttention", norm(second, out_ND), rows.layout, cross, rows.crossMask);
@@ -368,8 +381,7 @@ at::Tensor T5::targetStates(const Weights& weights, const Encoded& encoded, cons
 Head T5::head(const Weights& weights) const {
   const at::Tensor* own = weights.find("lm_head.weight");
   return {own != nullptr ? *own : weights.at("shared.weight"),
-          config_.scaleHead ? 1 / std::sqrt(static_cast<double>(config_.width)) : 1.0,
-          at::Tensor()};
+          config_.scaleHead ? 1 / std::sqrt(static_cast<double>(config_.width)) : 1.0, at::Tensor()};
 }
 
 class T5DecodeState final : public DecodeState {
@@ -404,8 +416,8 @@ class T5DecodeState final : public DecodeState {
   }
 
  private:
-  /// The next `columns` positions of all rows. With `toEnd` false only the caches are filled: nothing is read behind
-  /// the last keys and values.
+  /// The next `columns` positions of all rows. With `toEnd` false only the caches are filled: nothing is read
+  /// behind the last keys and values.
   at::Tensor run(at::Tensor x_ND, int64_t rows, int64_t columns, bool toEnd) {
     const Scope decoder = Scope(weights_) / "decoder";
     const int64_t first = self_.front().length();

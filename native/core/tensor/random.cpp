@@ -8,7 +8,8 @@
 namespace seprog {
 
 Random::Random(uint64_t seed, std::string_view name) : state_(seed) {
-  for (const char c : name) state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL + 0x9e3779b97f4a7c15ULL;
+  for (const char c : name)
+    state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL + 0x9e3779b97f4a7c15ULL;
 }
 
 uint64_t Random::next() {

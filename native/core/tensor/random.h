@@ -1,4 +1,5 @@
-// A seeded generator of our own: the same seed gives the same tensors on every machine, device and thread count.
+// A seeded generator of our own: the same seed gives the same tensors on every machine, device and thread
+// count.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -39,7 +39,8 @@ TokenBatch pad(const TokenRows& rows, int64_t padId, int64_t vocabulary, const a
   }
   if (total != static_cast<int64_t>(rows.ids.size())) {
     fail(ErrorCode::DataInvalid, "expected lengths that add up to " + std::to_string(rows.ids.size()) +
-                                     " ids for `tokens.lengths` but received a sum of " + std::to_string(total));
+                                     " ids for `tokens.lengths` but received a sum of " +
+                                     std::to_string(total));
   }
 
   at::Tensor ids_BS = at::empty({rowCount, width}, at::kLong);
@@ -55,9 +56,10 @@ TokenBatch pad(const TokenRows& rows, int64_t padId, int64_t vocabulary, const a
       const bool real = s < length;
       const int64_t id = real ? rows.ids[next++] : padId;
       if (real && (id < 0 || id >= vocabulary)) {
-        fail(ErrorCode::DataInvalid, "expected an id in [0, " + std::to_string(vocabulary) + ") for `tokens` row " +
-                                         std::to_string(b) + " column " + std::to_string(s) + " but received " +
-                                         std::to_string(id) + "; was the text tokenised for another model?");
+        fail(ErrorCode::DataInvalid, "expected an id in [0, " + std::to_string(vocabulary) +
+                                         ") for `tokens` row " + std::to_string(b) + " column " +
+                                         std::to_string(s) + " but received " + std::to_string(id) +
+                                         "; was the text tokenised for another model?");
       }
       ids[b * width + s] = id;
       mask[b * width + s] = real;
@@ -83,7 +85,8 @@ TokenRows pick(const TokenRows& rows, const std::vector<int64_t>& indices) {
   out.lengths.reserve(indices.size());
   for (const int64_t b : indices) {
     if (b < 0 || b >= rows.rows()) {
-      fail(ErrorCode::Internal, "expected a row in [0, " + std::to_string(rows.rows()) + ") but received " + std::to_string(b));
+      fail(ErrorCode::Internal,
+           "expected a row in [0, " + std::to_string(rows.rows()) + ") but received " + std::to_string(b));
     }
     out.ids.insert(out.ids.end(), rows.ids.begin() + start[b], rows.ids.begin() + start[b + 1]);
     out.lengths.push_back(rows.lengths[b]);

@@ -34,8 +34,8 @@ struct TokenBatch {
   TokenBatch select(const at::Tensor& rows_R) const;
 };
 
-/// Pads on the right with `padId`. Throws DATA_INVALID when an id is outside [0, vocabulary) (naming row, column and id),
-/// when lengths do not add up to ids, or when there is no row.
+/// Pads on the right with `padId`. Throws DATA_INVALID when an id is outside [0, vocabulary) (naming row,
+/// column and id), when lengths do not add up to ids, or when there is no row.
 TokenBatch pad(const TokenRows& rows, int64_t padId, int64_t vocabulary, const at::Device& device);
 
 /// Rows `first … first+count−1` of ragged rows.

@@ -15,13 +15,15 @@ namespace {
 
 const Json& member(const Json& object, const std::string& key, const std::string& where) {
   const Json* value = object.find(key);
-  if (value == nullptr) fail(ErrorCode::DataInvalid, "expected `" + key + "` in " + where + " but received nothing");
+  if (value == nullptr)
+    fail(ErrorCode::DataInvalid, "expected `" + key + "` in " + where + " but received nothing");
   return *value;
 }
 
 }  // namespace
 
-Golden::Golden(std::string folder) : folder_(std::move(folder)), case_(Json::parse(readFile(folder_ + "/case.json"))) {
+Golden::Golden(std::string folder)
+    : folder_(std::move(folder)), case_(Json::parse(readFile(folder_ + "/case.json"))) {
   const std::string table = folder_ + "/case.safetensors";
   if (std::filesystem::exists(table)) tensors_ = readSafetensors(table).tensors;
 }
@@ -107,7 +109,8 @@ TokenRows rowsOf(const at::Tensor& ids_BS, const at::Tensor& mask_BS) {
   TokenRows rows;
   for (int64_t b = 0; b < ids_BS.size(0); ++b) {
     const int64_t length = mask_BS[b].sum().item<int64_t>();
-    for (int64_t s = 0; s < length; ++s) rows.ids.push_back(static_cast<int32_t>(ids_BS[b][s].item<int64_t>()));
+    for (int64_t s = 0; s < length; ++s)
+      rows.ids.push_back(static_cast<int32_t>(ids_BS[b][s].item<int64_t>()));
     rows.lengths.push_back(static_cast<int32_t>(length));
   }
   return rows;

@@ -74,7 +74,8 @@ void checkModel(Golden& golden, const std::string& folder) {
   const at::NoGradGuard frozen;
   if (golden.has("tf_logprob")) {
     const TokenLosses losses =
-        tokenNll(family.targetStates(test.model->weights, family.encode(test.model->weights, test.source), test.targets, {}),
+        tokenNll(family.targetStates(test.model->weights, family.encode(test.model->weights, test.source),
+                                     test.targets, {}),
                  family.head(test.model->weights), test.targets.labels_N);
     golden.expect("tf_logprob", spread(losses.logProb_N, test.targets, 0));
     golden.expect("tf_argmax", spread(losses.argmax_N, test.targets, -100));
@@ -83,8 +84,8 @@ void checkModel(Golden& golden, const std::string& folder) {
     const int64_t most = static_cast<int64_t>(golden.settings().find("max_new_tokens")->number());
     JobContext context;
     const GenerateOptions options{most, true};
-    expectGeneration(golden, "", baseScorer(test.model)->generate(test.batch.source, options, context).tokens, most,
-                     family.padId());
+    expectGeneration(golden, "", baseScorer(test.model)->generate(test.batch.source, options, context).tokens,
+                     most, family.padId());
   }
   if (golden.has("edited_logits")) {
     TensorTable edited;
@@ -142,8 +143,8 @@ void checkPrefix(Golden& golden) {
   golden.expect("concat.tf_argmax", spread(losses.argmax_N, test.targets, -100));
   const int64_t most = static_cast<int64_t>(golden.settings().find("max_new_tokens")->number());
   JobContext context;
-  expectGeneration(golden, "concat.", generateGreedy(family, weights, encoded, pr_BPD, {most, true}, context), most,
-                   family.padId());
+  expectGeneration(golden, "concat.", generateGreedy(family, weights, encoded, pr_BPD, {most, true}, context),
+                   most, family.padId());
 }
 
 }  // namespace seprog

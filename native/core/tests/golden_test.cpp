@@ -14,11 +14,8 @@ struct Handled {
   void (*check)(Golden& golden);  // null: checked by the tests in TypeScript
 };
 constexpr Handled kHandled[] = {
-    {"family", "t5", checkFamily},
-    {"prefix", "t5", checkPrefix},
-    {"seprog_step", "t5", checkSeprogStep},
-    {"tokenizer", "t5", nullptr},
-    {"metrics", "", nullptr},
+    {"family", "t5", checkFamily}, {"prefix", "t5", checkPrefix}, {"seprog_step", "t5", checkSeprogStep},
+    {"tokenizer", "t5", nullptr},  {"metrics", "", nullptr},
 };
 
 const Handled* handlerOf(const Golden& golden) {
@@ -45,8 +42,8 @@ TEST(GoldenFixtures, EachAgreesWithinItsTolerance) {
       handler->check(golden);
       golden.finish();
       ++compared;
-      std::cout << folder << ": worst share of tolerance " << golden.worstShare() << " (" << golden.worstName()
-                << ")\n";
+      std::cout << folder << ": worst share of tolerance " << golden.worstShare() << " ("
+                << golden.worstName() << ")\n";
     } catch (const std::exception& error) {
       ADD_FAILURE() << error.what();
     }

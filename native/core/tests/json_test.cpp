@@ -25,11 +25,32 @@ TEST(Json, EscapesBecomeUtf8) {
 }
 
 TEST(Json, RefusesWhatIsNoJson) {
-  const char* const texts[] = {"",         "{",          "[1,]",           "{\"a\":1,}",     "{\"a\" 1}",    "01",
-                               "1.",       "-",          "1e",             "tru",            "nan",          "1 2",
-                               "\"\\x\"",  "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"a",          "\"\n\"",
-                               "{1:2}",    "[1 2]",      "1e999",          "\"\\u00g0\"",    "'a'",          "[",
-                               "{\"a\":}", "\xef\xbb\xbf{}"};
+  const char* const texts[] = {"",
+                               "{",
+                               "[1,]",
+                               "{\"a\":1,}",
+                               "{\"a\" 1}",
+                               "01",
+                               "1.",
+                               "-",
+                               "1e",
+                               "tru",
+                               "nan",
+                               "1 2",
+                               "\"\\x\"",
+                               "\"\\ud800\"",
+                               "\"\\ud800\\u0041\"",
+                               "\"\\udc00\"",
+                               "\"a",
+                               "\"\n\"",
+                               "{1:2}",
+                               "[1 2]",
+                               "1e999",
+                               "\"\\u00g0\"",
+                               "'a'",
+                               "[",
+                               "{\"a\":}",
+                               "\xef\xbb\xbf{}"};
   for (const char* text : texts) expectFailure(ErrorCode::DataInvalid, "byte", [&] { Json::parse(text); });
   expectFailure(ErrorCode::DataInvalid, "not given before", [] { Json::parse(R"({"a":1,"b":2,"a":3})"); });
   expectFailure(ErrorCode::DataInvalid, "64 levels", [] { Json::parse(std::string(100000, '[')); });

@@ -38,7 +38,8 @@ TEST(ModelFolder, HalfPrecisionIsWidened) {
     EXPECT_EQ(readSafetensors(folder / "model.safetensors").tensors.at("shared.weight").scalar_type(), type);
     const Model loaded = loadModel(folder.path(), at::kCPU);
     for (const std::string& name : model->weights.names()) {
-      EXPECT_TRUE(at::equal(loaded.weights.at(name), model->weights.at(name).to(type).to(at::kFloat))) << name;
+      EXPECT_TRUE(at::equal(loaded.weights.at(name), model->weights.at(name).to(type).to(at::kFloat)))
+          << name;
     }
   }
   const auto model = tiny::model();
@@ -77,7 +78,8 @@ TEST(ModelFolder, LoadsShards) {
   writeFileAtomic(index, R"({"metadata": {}})");
   expectFailure(ErrorCode::CheckpointInvalid, "weight_map", [&] { loadModel(folder.path(), at::kCPU); });
   std::filesystem::remove(index);
-  expectFailure(ErrorCode::CheckpointInvalid, "received neither", [&] { loadModel(folder.path(), at::kCPU); });
+  expectFailure(ErrorCode::CheckpointInvalid, "received neither",
+                [&] { loadModel(folder.path(), at::kCPU); });
 }
 
 TEST(ModelFolder, RefusesBadWeights) {
@@ -175,18 +177,20 @@ TEST(ModelFolder, HeadIsUntiedByItsValues) {
 TEST(CreateModel, SameSeedSameBitsAndTheFamilysDeviations) {
   EXPECT_EQ(tiny::model(7)->weights.checksum(), tiny::model(7)->weights.checksum());
   EXPECT_NE(tiny::model(7)->weights.checksum(), tiny::model(8)->weights.checksum());
-  const Json config = Json::parse(R"({"model_type": "t5", "d_model": 64, "d_kv": 32, "d_ff": 256, "num_heads": 4,
+  const Json config =
+      Json::parse(R"({"model_type": "t5", "d_model": 64, "d_kv": 32, "d_ff": 256, "num_heads": 4,
       "num_layers": 1, "vocab_size": 500, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": false})");
   const Model model = createModel(config, 3, at::kCPU);
   const std::string block = "decoder.block.0.layer.";
-  const std::pair<std::string, double> rows[] = {{"shared.weight", 1},
-                                                 {"lm_head.weight", 1},
-                                                 {block + "0.SelfAttention.q.weight", 1 / std::sqrt(64.0 * 32)},
-                                                 {block + "0.SelfAttention.k.weight", 1 / std::sqrt(64.0)},
-                                                 {block + "1.EncDecAttention.v.weight", 1 / std::sqrt(64.0)},
-                                                 {block + "1.EncDecAttention.o.weight", 1 / std::sqrt(128.0)},
-                                                 {block + "2.DenseReluDense.wi_1.weight", 1 / std::sqrt(64.0)},
-                                                 {block + "2.DenseReluDense.wo.weight", 1 / std::sqrt(256.0)}};
+  const std::pair<std::string, double> rows[] = {
+      {"shared.weight", 1},
+      {"lm_head.weight", 1},
+      {block + "0.SelfAttention.q.weight", 1 / std::sqrt(64.0 * 32)},
+      {block + "0.SelfAttention.k.weight", 1 / std::sqrt(64.0)},
+      {block + "1.EncDecAttention.v.weight", 1 / std::sqrt(64.0)},
+      {block + "1.EncDecAttention.o.weight", 1 / std::sqrt(128.0)},
+      {block + "2.DenseReluDense.wi_1.weight", 1 / std::sqrt(64.0)},
+      {block + "2.DenseReluDense.wo.weight", 1 / std::sqrt(256.0)}};
   for (const auto& [name, deviation] : rows) {
     const at::Tensor& weight = model.weights.at(name);
     EXPECT_NEAR(weight.std().item<double>() / deviation, 1, 0.05) << name;

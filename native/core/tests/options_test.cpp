@@ -26,15 +26,20 @@ TEST(Options, ReadsTypesAndFallbacks) {
 TEST(Options, RefusesWithTheFullPath) {
   const Json json = Json::parse(R"({"n":"1","i":1.5,"s":2,"b":1,"c":"red","o":[1]})");
   Options options(json, "editor");
-  expectFailure(ErrorCode::ConfigInvalid, "expected a number for `editor.n` but received \"1\"", [&] { options.number("n"); });
-  expectFailure(ErrorCode::ConfigInvalid, "a whole number for `editor.i` but received 1.5", [&] { options.integer("i"); });
+  expectFailure(ErrorCode::ConfigInvalid, "expected a number for `editor.n` but received \"1\"",
+                [&] { options.number("n"); });
+  expectFailure(ErrorCode::ConfigInvalid, "a whole number for `editor.i` but received 1.5",
+                [&] { options.integer("i"); });
   expectFailure(ErrorCode::ConfigInvalid, "a string for `editor.s`", [&] { options.string("s"); });
   expectFailure(ErrorCode::ConfigInvalid, "true or false for `editor.b`", [&] { options.boolean("b"); });
-  expectFailure(ErrorCode::ConfigInvalid, "one of \"green\", \"blue\" for `editor.c`",
-                [&] { options.choice("c", {"green", "blue"}); });
+  expectFailure(ErrorCode::ConfigInvalid, "one of \"green\", \"blue\" for `editor.c`", [&] {
+    options.choice("c", {"green", "blue"});
+  });
   expectFailure(ErrorCode::ConfigInvalid, "an object for `editor.o`", [&] { options.child("o"); });
-  expectFailure(ErrorCode::ConfigInvalid, "`editor.absent` but received nothing", [&] { options.integer("absent"); });
-  expectFailure(ErrorCode::ConfigInvalid, "an object for `editor` but received 3", [] { Options(Json(3), "editor"); });
+  expectFailure(ErrorCode::ConfigInvalid, "`editor.absent` but received nothing",
+                [&] { options.integer("absent"); });
+  expectFailure(ErrorCode::ConfigInvalid, "an object for `editor` but received 3",
+                [] { Options(Json(3), "editor"); });
 }
 
 TEST(Options, NamesEveryUnknownKey) {

@@ -22,13 +22,15 @@ std::string fileWith(const std::string& header, size_t dataBytes) {
   return bytes + header + std::string(dataBytes, '\0');
 }
 
-void put(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+void put(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
 
 TEST(Safetensors, RoundTripOfEveryType) {
   const tiny::Folder folder;
   TensorTable table;
-  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort,
-                                    at::kChar, at::kByte, at::kBool}) {
+  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16, at::kLong, at::kInt,
+                                    at::kShort, at::kChar, at::kByte, at::kBool}) {
     table[std::string("t.") + c10::toString(type)] = at::arange(7).remainder(2).to(type);
   }
   table["scalar"] = at::full({}, 2.5);
@@ -112,10 +114,11 @@ TEST(AtomicFile, AFailedWriteLeavesTheOldFileAndNoTemporary) {
   struct rlimit before {};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  const struct rlimit small {4096, before.rlim_max};  // the system answers as on a full disk
+  const struct rlimit small { 4096, before.rlim_max };  // the system answers as on a full disk
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  expectFailure(ErrorCode::CheckpointInvalid, "expected to write `" + path,
-                [&] { writeSafetensors(path, {{"x", at::ones({100000})}}); });
+  expectFailure(ErrorCode::CheckpointInvalid, "expected to write `" + path, [&] {
+    writeSafetensors(path, {{"x", at::ones({100000})}});
+  });
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
   std::signal(SIGXFSZ, handler);
   EXPECT_EQ(readSafetensors(path).tensors.at("x").numel(), 3);

@@ -1,4 +1,5 @@
-// Properties of T5 that fixtures do not show: rows do not know of each other, prefixes, caches, taps, second derivatives.
+// Properties of T5 that fixtures do not show: rows do not know of each other, prefixes, caches, taps, second
+// derivatives.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -14,7 +15,8 @@ namespace seprog {
 namespace {
 
 Json gatedConfig() {
-  return Json::parse(R"({"model_type": "t5", "d_model": 24, "d_kv": 8, "d_ff": 40, "num_heads": 2, "num_layers": 2,
+  return Json::parse(
+      R"({"model_type": "t5", "d_model": 24, "d_kv": 8, "d_ff": 40, "num_heads": 2, "num_layers": 2,
       "vocab_size": 60, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": false})");
 }
 
@@ -36,7 +38,8 @@ struct Inputs {
     targetRows = tiny::rows(random, rows, 1, 4);
     targets = makeTargets(targetRows, 0, 60, at::kCPU);
     encoded = model.architecture->encode(model.weights, source);
-    if (prompts > 0) prompt = random.normalTensor({rows, prompts, model.architecture->embeddingWidth()}, 0, 1);
+    if (prompts > 0)
+      prompt = random.normalTensor({rows, prompts, model.architecture->embeddingWidth()}, 0, 1);
   }
   TokenBatch source;
   TokenRows targetRows;
@@ -61,23 +64,33 @@ TEST_P(EveryT5, ARowOfASubBatchHasTheBitsItHasInTheWhole) {
     const Inputs all(model, 23, 0);
     const Inputs withPrompt(model, 23, 3);
     for (const Inputs* inputs : {&all, &withPrompt}) {
-      const at::Tensor whole = family.targetLogits(model.weights, inputs->encoded, inputs->targets, inputs->prompt);
+      const at::Tensor whole =
+          family.targetLogits(model.weights, inputs->encoded, inputs->targets, inputs->prompt);
       JobContext context;
-      const TokenRows answers = generateGreedy(family, model.weights, inputs->encoded, inputs->prompt, {6, true}, context);
+      const TokenRows answers =
+          generateGreedy(family, model.weights, inputs->encoded, inputs->prompt, {6, true}, context);
       const auto whole0 = family.startDecode(model.weights, inputs->encoded, inputs->prompt);
       const at::Tensor firstStep = whole0->step(at::zeros({23}, at::kLong));
       for (const std::vector<int64_t>& rows : std::vector<std::vector<int64_t>>{
-               {0}, {22}, {7, 3}, {1, 2, 5}, {0, 4, 9, 13, 21}, {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19}}) {
+               {0},
+               {22},
+               {7, 3},
+               {1, 2, 5},
+               {0, 4, 9, 13, 21},
+               {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19}}) {
         const at::Tensor rows_R = at::tensor(rows, at::kLong);
         const Encoded some = inputs->encoded.select(rows_R);
-        const at::Tensor prompt = inputs->prompt.defined() ? inputs->prompt.index_select(0, rows_R) : at::Tensor();
+        const at::Tensor prompt =
+            inputs->prompt.defined() ? inputs->prompt.index_select(0, rows_R) : at::Tensor();
         const Targets targets = inputs->targets.select(rows_R);
         at::Tensor wanted = at::empty({0, 60});
-        for (const int64_t row : rows) wanted = at::cat({wanted, whole.index({inputs->targets.rowOf_N == row})});
+        for (const int64_t row : rows)
+          wanted = at::cat({wanted, whole.index({inputs->targets.rowOf_N == row})});
         EXPECT_TRUE(at::equal(family.targetLogits(model.weights, some, targets, prompt), wanted))
             << rows.size() << " rows, " << threads << " threads";
         const auto state = family.startDecode(model.weights, some, prompt);
-        EXPECT_TRUE(at::equal(state->step(at::zeros({rows_R.numel()}, at::kLong)), firstStep.index_select(0, rows_R)));
+        EXPECT_TRUE(at::equal(state->step(at::zeros({rows_R.numel()}, at::kLong)),
+                              firstStep.index_select(0, rows_R)));
         const TokenRows part = generateGreedy(family, model.weights, some, prompt, {6, true}, context);
         EXPECT_EQ(part.ids, pick(answers, rows).ids);
       }
@@ -97,7 +110,8 @@ TEST_P(EveryT5, AnEmptyPromptIsNoPrompt) {
 TEST_P(EveryT5, PaddingChangesNothing) {
   const at::NoGradGuard frozen;
   const Inputs inputs(model, 6, 2);
-  const at::Tensor together = family.targetLogits(model.weights, inputs.encoded, inputs.targets, inputs.prompt);
+  const at::Tensor together =
+      family.targetLogits(model.weights, inputs.encoded, inputs.targets, inputs.prompt);
   for (int64_t b = 0; b < 6; ++b) {
     TokenRows alone{{}, {static_cast<int32_t>(inputs.source.lengths[b])}};
     for (int64_t s = 0; s < inputs.source.lengths[b]; ++s) {
@@ -105,7 +119,8 @@ TEST_P(EveryT5, PaddingChangesNothing) {
     }
     const Encoded encoded = family.encode(model.weights, pad(alone, 0, 60, at::kCPU));
     const Targets targets = makeTargets(slice(inputs.targetRows, b, 1), 0, 60, at::kCPU);
-    const at::Tensor logits = family.targetLogits(model.weights, encoded, targets, inputs.prompt.narrow(0, b, 1));
+    const at::Tensor logits =
+        family.targetLogits(model.weights, encoded, targets, inputs.prompt.narrow(0, b, 1));
     EXPECT_TRUE(at::allclose(logits, together.index({inputs.targets.rowOf_N == b}), 1e-5, 1e-5)) << b;
   }
 }
@@ -115,11 +130,13 @@ TEST_P(EveryT5, GreedyDecodingAgreesWithTeacherForcing) {
   for (const int64_t prompts : {0, 3}) {
     const Inputs inputs(model, 9, prompts);
     JobContext context;
-    const TokenRows answers = generateGreedy(family, model.weights, inputs.encoded, inputs.prompt, {7, true}, context);
+    const TokenRows answers =
+        generateGreedy(family, model.weights, inputs.encoded, inputs.prompt, {7, true}, context);
     const Targets targets = makeTargets(answers, 0, 60, at::kCPU);
     const at::Tensor logits = family.targetLogits(model.weights, inputs.encoded, targets, inputs.prompt);
     EXPECT_TRUE(at::equal(logits.argmax(1), targets.labels_N)) << prompts << " prompt rows";
-    const TokenRows fixed = generateGreedy(family, model.weights, inputs.encoded, inputs.prompt, {7, false}, context);
+    const TokenRows fixed =
+        generateGreedy(family, model.weights, inputs.encoded, inputs.prompt, {7, false}, context);
     EXPECT_EQ(fixed.lengths, std::vector<int32_t>(9, 7));
   }
 }
@@ -128,13 +145,15 @@ TEST_P(EveryT5, FinishedRowsLeaveAndOthersGoOn) {
   const at::NoGradGuard frozen;
   const Inputs inputs(model, 9, 2);
   JobContext context;
-  const TokenRows free = generateGreedy(family, model.weights, inputs.encoded, inputs.prompt, {8, false}, context);
+  const TokenRows free =
+      generateGreedy(family, model.weights, inputs.encoded, inputs.prompt, {8, false}, context);
   // A model whose stop token is one that some rows say early and others late or never.
   Json::Object members = family.config().object();
   std::erase_if(members, [](const auto& member) { return member.first == "eos_token_id"; });
   members.emplace_back("eos_token_id", Json(free.ids[2]));
   const auto stopping = makeArchitecture(Json(members));
-  const TokenRows stopped = generateGreedy(*stopping, model.weights, inputs.encoded, inputs.prompt, {8, true}, context);
+  const TokenRows stopped =
+      generateGreedy(*stopping, model.weights, inputs.encoded, inputs.prompt, {8, true}, context);
   size_t at = 0;
   for (int64_t b = 0; b < 9; ++b) {
     const auto begin = free.ids.begin() + b * 8;
@@ -174,16 +193,20 @@ TEST_P(EveryT5, SourcesOfOneLengthNeedNoMask) {
   }
   const TokenBatch source = pad(rows, 0, 60, at::kCPU);
   const Targets targets = makeTargets({{7, 8, 1, 9, 1, 4, 5, 1}, {3, 2, 3}}, 0, 60, at::kCPU);
-  const at::Tensor prompt = Random(2).normalTensor({3, 2, family.embeddingWidth()}, 0, 1).set_requires_grad(true);
-  const at::Tensor logits = family.targetLogits(model.weights, family.encode(model.weights, source), targets, prompt);
+  const at::Tensor prompt =
+      Random(2).normalTensor({3, 2, family.embeddingWidth()}, 0, 1).set_requires_grad(true);
+  const at::Tensor logits =
+      family.targetLogits(model.weights, family.encode(model.weights, source), targets, prompt);
   const at::Tensor gradient = torch::autograd::grad({logits.square().sum()}, {prompt})[0];
   TokenBatch padded = pad({rows.ids, rows.lengths}, 0, 60, at::kCPU);
   padded.ids_BS = at::cat({padded.ids_BS, at::zeros({3, 2}, at::kLong)}, 1);
   padded.mask_BS = at::cat({padded.mask_BS, at::zeros({3, 2}, at::kBool)}, 1);
   padded.fullyReal = false;
-  const at::Tensor masked = family.targetLogits(model.weights, family.encode(model.weights, padded), targets, prompt);
+  const at::Tensor masked =
+      family.targetLogits(model.weights, family.encode(model.weights, padded), targets, prompt);
   EXPECT_TRUE(at::allclose(logits, masked, 1e-4, 1e-4));
-  EXPECT_TRUE(at::allclose(gradient, torch::autograd::grad({masked.square().sum()}, {prompt})[0], 1e-3, 1e-3));
+  EXPECT_TRUE(
+      at::allclose(gradient, torch::autograd::grad({masked.square().sum()}, {prompt})[0], 1e-3, 1e-3));
 }
 
 TEST_P(EveryT5, TapsGiveTheFactorsOfEachGradient) {
@@ -229,7 +252,8 @@ TEST_P(EveryT5, SecondDerivativesAgreeWithDifferences) {
     const Weights weights = base.with(leaves);
     const Encoded encoded = family.encode(weights, inputs.source);
     const at::Tensor logits = family.targetLogits(weights, encoded, inputs.targets, prompt);
-    const at::Tensor loss = at::log_softmax(logits, 1).gather(1, inputs.targets.labels_N.unsqueeze(1)).mean().neg();
+    const at::Tensor loss =
+        at::log_softmax(logits, 1).gather(1, inputs.targets.labels_N.unsqueeze(1)).mean().neg();
     return torch::autograd::grad({loss}, values, {}, std::nullopt, graph);
   };
 
@@ -263,7 +287,8 @@ TEST_P(EveryT5, SecondDerivativesAgreeWithDifferences) {
 }
 
 TEST(EncoderOnly, EncodesAndHasNoDecoder) {
-  const Json config = Json::parse(R"({"model_type": "t5", "architectures": ["T5EncoderModel"], "d_model": 16, "d_kv": 8,
+  const Json config =
+      Json::parse(R"({"model_type": "t5", "architectures": ["T5EncoderModel"], "d_model": 16, "d_kv": 8,
       "d_ff": 32, "num_heads": 2, "num_layers": 1, "vocab_size": 60})");
   const tiny::Folder folder;
   saveModel(createModel(config, 1, at::kCPU), folder.path(), "fp32");

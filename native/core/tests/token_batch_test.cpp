@@ -34,8 +34,12 @@ TEST(TokenBatch, SlicesAndPicksRows) {
 }
 
 TEST(TokenBatch, RefusesBadRows) {
-  expectFailure(ErrorCode::DataInvalid, "row 1 column 1 but received 10", [] { pad({{1, 2, 10}, {1, 2}}, 0, 10, at::kCPU); });
-  expectFailure(ErrorCode::DataInvalid, "row 0 column 0 but received -1", [] { pad({{-1}, {1}}, 0, 10, at::kCPU); });
+  expectFailure(ErrorCode::DataInvalid, "row 1 column 1 but received 10", [] {
+    pad({{1, 2, 10}, {1, 2}}, 0, 10, at::kCPU);
+  });
+  expectFailure(ErrorCode::DataInvalid, "row 0 column 0 but received -1", [] {
+    pad({{-1}, {1}}, 0, 10, at::kCPU);
+  });
   expectFailure(ErrorCode::DataInvalid, "add up to 2 ids", [] { pad({{1, 2}, {1}}, 0, 10, at::kCPU); });
   expectFailure(ErrorCode::DataInvalid, "`tokens.lengths[1]`", [] { pad({{1}, {2, -1}}, 0, 10, at::kCPU); });
   expectFailure(ErrorCode::DataInvalid, "at least one row", [] { pad({}, 0, 10, at::kCPU); });
@@ -54,9 +58,11 @@ TEST(Targets, IndexRealPositionsRowAfterRow) {
 TEST(Pool, MeanFirstLastOverRealPositions) {
   const TokenBatch tokens = pad({{1, 2, 3}, {2, 1, 0}}, 0, 10, at::kCPU);
   const at::Tensor h = at::arange(12, at::kFloat).view({3, 2, 2});
-  EXPECT_TRUE(at::equal(pool(h, tokens, Pooling::Mean), at::tensor({1., 2., 4., 5., 0., 0.}, at::kFloat).view({3, 2})));
+  EXPECT_TRUE(at::equal(pool(h, tokens, Pooling::Mean),
+                        at::tensor({1., 2., 4., 5., 0., 0.}, at::kFloat).view({3, 2})));
   EXPECT_TRUE(at::equal(pool(h, tokens, Pooling::First).select(0, 1), at::tensor({4., 5.}, at::kFloat)));
-  EXPECT_TRUE(at::equal(pool(h, tokens, Pooling::Last).narrow(0, 0, 2), at::tensor({2., 3., 4., 5.}, at::kFloat).view({2, 2})));
+  EXPECT_TRUE(at::equal(pool(h, tokens, Pooling::Last).narrow(0, 0, 2),
+                        at::tensor({2., 3., 4., 5.}, at::kFloat).view({2, 2})));
 }
 
 }  // namespace

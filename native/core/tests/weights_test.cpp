@@ -24,8 +24,9 @@ TEST(Weights, OverlaySharesWhatItDoesNotReplace) {
 TEST(Weights, RefusesUnknownNamesAndOtherShapes) {
   expectFailure(ErrorCode::WeightMissing, "`c.weight`", [] { base().at("c.weight"); });
   expectFailure(ErrorCode::WeightMissing, "`c.weight`", [] { base().with({{"c.weight", at::ones({1})}}); });
-  expectFailure(ErrorCode::ShapeMismatch, "expected shape [4] for `b.weight` but received [5]",
-                [] { base().with({{"b.weight", at::ones({5})}}); });
+  expectFailure(ErrorCode::ShapeMismatch, "expected shape [4] for `b.weight` but received [5]", [] {
+    base().with({{"b.weight", at::ones({5})}});
+  });
 }
 
 TEST(Weights, ChecksumTellsBitsNamesAndShapes) {
