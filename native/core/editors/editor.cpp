@@ -5,8 +5,9 @@
 namespace seprog {
 
 Figures Editor::calibrate(const EpisodeBatch&, JobContext&) {
-  fail(ErrorCode::Unsupported, "expected an editor whose start depends on data for `calibrate` but received one of kind " +
-                                   kind() + "; leave it out");
+  fail(ErrorCode::Unsupported,
+       "expected an editor whose start depends on data for `calibrate` but received one of kind " + kind() +
+           "; leave it out");
 }
 
 }  // namespace seprog

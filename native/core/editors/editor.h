@@ -22,9 +22,9 @@ struct ScopeDecision {
 
 /// Per target token in row order (N = Σ target lengths), and per row.
 struct TokenScores {
-  std::vector<float> logProb;    // ln p(y_t | y_<t, x), N
-  std::vector<int32_t> argmax;   // N
-  std::vector<float> rowLoss;    // −Σ_t ln p of the row's tokens, B
+  std::vector<float> logProb;   // ln p(y_t | y_<t, x), N
+  std::vector<int32_t> argmax;  // N
+  std::vector<float> rowLoss;   // −Σ_t ln p of the row's tokens, B
   ScopeDecision scope;
 };
 
@@ -41,14 +41,16 @@ class Scorer {
   virtual TokenScores score(const PairRows& batch, JobContext& context) const = 0;
   /// Teacher-forced logits at target positions, [N, V]; what compare() takes KL over.
   virtual at::Tensor targetLogits(const PairRows& batch, JobContext& context) const = 0;
-  virtual Generation generate(const TokenRows& source, const GenerateOptions& options, JobContext& context) const = 0;
+  virtual Generation generate(const TokenRows& source, const GenerateOptions& options,
+                              JobContext& context) const = 0;
 };
 
 /// The unedited model as a scorer.
 std::shared_ptr<Scorer> baseScorer(std::shared_ptr<const Model> model);
 
 /// KL(p_base ‖ p_edited) per target token [N], first argument = `reference` (metrics.md section 6).
-std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited, const PairRows& batch, JobContext& context);
+std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited, const PairRows& batch,
+                                  JobContext& context);
 
 /// n episodes of K edits each, packed: all row groups have n·K rows, episode after episode.
 /// In-scope row i belongs to edit i of the same episode. `editText` is tokenised for the editor's own encoder.
@@ -92,7 +94,8 @@ class Editor {
   virtual void restore(const std::string& directory, bool withOptimizer) = 0;
   /// FNV-1a over the trained weights, as 16 hex digits: ties a saved memory to the editor that made it.
   virtual std::string fingerprint() const = 0;
-  virtual std::shared_ptr<Scorer> edit(const EditRequests& requests, std::shared_ptr<Scorer> onto, JobContext& context) = 0;
+  virtual std::shared_ptr<Scorer> edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
+                                       JobContext& context) = 0;
 };
 
 /// Builds an editor from its decoded spec: {"kind": "seprog", …}. Throws CONFIG_INVALID / UNSUPPORTED.

@@ -1,8 +1,8 @@
 // M, N rows and columns of the product; K the summed dimension.
 #include "matmul_backend.h"
 
-#include <ATen/Context.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/randn.h>
@@ -71,7 +71,8 @@ MatmulBackend choose() {
   route(take);
   backend.name = take ? "onednn" : "default";
   if (take) {
-    backend.reason = wanted == "onednn" ? "asked for by SEPROG_MATMUL" : "clearly faster here at the same precision";
+    backend.reason =
+        wanted == "onednn" ? "asked for by SEPROG_MATMUL" : "clearly faster here at the same precision";
   } else {
     backend.reason = exact ? "oneDNN is not clearly faster here" : "oneDNN would round to bf16 here";
   }

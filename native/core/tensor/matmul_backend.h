@@ -7,11 +7,11 @@
 namespace seprog {
 
 struct MatmulBackend {
-  std::string name;           // "default" | "onednn"
-  std::string reason;         // one sentence for people
-  double defaultGflops = 0;   // best of the probe, 0 when not probed
+  std::string name;          // "default" | "onednn"
+  std::string reason;        // one sentence for people
+  double defaultGflops = 0;  // best of the probe, 0 when not probed
   double onednnGflops = 0;
-  double defaultError = 0;    // largest absolute error against double
+  double defaultError = 0;  // largest absolute error against double
   double onednnError = 0;
 };
 

@@ -56,7 +56,9 @@ TEST(EditMemory, RefusalsChangeNothing) {
   EXPECT_EQ(codeOf([&] { memory.update(1, "x", at::zeros({4})); }), ErrorCode::ShapeMismatch);
   EXPECT_EQ(codeOf([&] { memory.add({"c"}, at::zeros({1, 4})); }), ErrorCode::ShapeMismatch);
   EXPECT_EQ(codeOf([&] { memory.add({"c", "d"}, at::zeros({1, 3})); }), ErrorCode::ShapeMismatch);
-  EXPECT_EQ(codeOf([&] { memory.add({"c"}, at::full({1, 3}, std::numeric_limits<float>::quiet_NaN())); }),
+  EXPECT_EQ(codeOf([&] {
+              memory.add({"c"}, at::full({1, 3}, std::numeric_limits<float>::quiet_NaN()));
+            }),
             ErrorCode::NonFinite);
   EXPECT_EQ(codeOf([&] { memory.rollback(1); }), ErrorCode::DataInvalid);
   EXPECT_EQ(ids(memory), (std::vector<int64_t>{1, 2}));

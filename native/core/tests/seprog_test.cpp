@@ -674,9 +674,10 @@ TEST(Seprog, PhasesOfTrainingAndInferenceHaveTheirNames) {
   auto memory = std::make_shared<EditMemory>(editor->width(), editor->fingerprint());
   memory->add({"a", "b", "c"}, editor->embed(batch.editText, quiet));
   const auto always = editor->withMemory(memory, "always");
-  EXPECT_EQ(
-      phasesOf([&](JobContext& context) { always->generate(batch.inScope.source, {3, true}, context); }),
-      (std::vector<std::string>{"classify", "decode", "encode", "prompt", "retrieve"}));
+  EXPECT_EQ(phasesOf([&](JobContext& context) {
+              always->generate(batch.inScope.source, {3, true}, context);
+            }),
+            (std::vector<std::string>{"classify", "decode", "encode", "prompt", "retrieve"}));
 }
 
 TEST(Seprog, ValidationIsTheLossOfTheNextStep) {

@@ -44,17 +44,20 @@ TEST(WhitenedStart, TheMeanEditIsTheOrigin) {
   const auto base = tiny::model();
   const SeprogModules modules(readSeprogSpec(tiny::spec(kWhitened)), encoderOf(*base), *base);
   const at::Tensor z_KD = at::randn({40, 16});
-  const WhitenedStart start = whitenedStart(modules, z_KD, z_KD + 0.1 * at::randn({40, 16}), at::randn({40, 16}));
+  const WhitenedStart start =
+      whitenedStart(modules, z_KD, z_KD + 0.1 * at::randn({40, 16}), at::randn({40, 16}));
   const at::Tensor mean_H = at::linear(z_KD, start.parameters.at("W_o"), start.parameters.at("b_o")).mean(0);
   EXPECT_LT(mean_H.abs().max().item<float>(), 1e-4);
   EXPECT_TRUE(at::equal(start.parameters.at("W_o"), start.parameters.at("W_att")));
   // Nothing else moves.
-  EXPECT_TRUE(at::equal(start.parameters.at("NN_prompt.0.weight"), modules.parameters().at("NN_prompt.0.weight")));
+  EXPECT_TRUE(
+      at::equal(start.parameters.at("NN_prompt.0.weight"), modules.parameters().at("NN_prompt.0.weight")));
 }
 
 TEST(WhitenedStart, RefusesWhatItCannotStartFrom) {
   const auto base = tiny::model();
-  EXPECT_EQ(codeOf([&] { makeSeprog(tiny::spec(), base)->calibrate(alike(3, 8), quiet); }), ErrorCode::Unsupported);
+  EXPECT_EQ(codeOf([&] { makeSeprog(tiny::spec(), base)->calibrate(alike(3, 8), quiet); }),
+            ErrorCode::Unsupported);
   const auto trained = makeSeprog(tiny::spec(kWhitened), base);
   trained->trainStep(alike(3, 8), 1e-3, quiet);
   const std::string before = trained->fingerprint();
@@ -62,16 +65,20 @@ TEST(WhitenedStart, RefusesWhatItCannotStartFrom) {
   EXPECT_EQ(trained->fingerprint(), before);
   const SeprogModules modules(readSeprogSpec(tiny::spec(kWhitened)), encoderOf(*base), *base);
   const at::Tensor z_KD = at::randn({40, 16});
-  EXPECT_EQ(codeOf([&] { whitenedStart(modules, z_KD, at::randn({40, 24}), at::randn({40, 24})); }),
+  EXPECT_EQ(codeOf([&] {
+              whitenedStart(modules, z_KD, at::randn({40, 24}), at::randn({40, 24}));
+            }),
             ErrorCode::ConfigInvalid);
-  EXPECT_EQ(codeOf([&] { whitenedStart(modules, z_KD, z_KD.neg() + z_KD.mean(0), z_KD); }), ErrorCode::DataInvalid);
+  EXPECT_EQ(codeOf([&] { whitenedStart(modules, z_KD, z_KD.neg() + z_KD.mean(0), z_KD); }),
+            ErrorCode::DataInvalid);
 }
 
 class Regroupings : public ::testing::Test {
  protected:
   Regroupings() : base(tiny::model()), modules(readSeprogSpec(tiny::spec()), encoderOf(*base), *base) {}
   EpisodeLosses losses(const EpisodeBatch& batch) {
-    return episodeLosses(*base, modules.tracked(), prepareEpisodes(batch, *base, modules.editEncoder()), true, quiet);
+    return episodeLosses(*base, modules.tracked(), prepareEpisodes(batch, *base, modules.editEncoder()), true,
+                         quiet);
   }
   EpisodeBatch seenAs(int64_t n, std::vector<int64_t> more = {}) {
     EpisodeBatch batch = tiny::episodes(7, 1, 8);

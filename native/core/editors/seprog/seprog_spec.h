@@ -22,7 +22,7 @@ struct SeprogSpec {
   Pooling basePool = Pooling::Mean;
   EditActivation editActivation = EditActivation::None;
   ProjectionStart projectionStart = ProjectionStart::Default;  // of W_att, W_o and the first layer of NN_e
-  int64_t scopeLayers = 3;  // linear layers of NN_e
+  int64_t scopeLayers = 3;                                     // linear layers of NN_e
   double lambda = 0.3;
   PromptReduction promptReduction = PromptReduction::Token;
   double promptInitScale = 1.0;
