@@ -13,10 +13,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { fetchLibtorch, fetchObstacles, fetchTarget } from "../../scripts/lib/fetch-libtorch.mjs";
 import { withLock } from "../../scripts/lib/lock.mjs";
 import { writeFakeLibtorch, writeShim } from "../support/fake_libtorch.js";
+
+// Each test starts several processes, which takes its time where other work wants the cores.
+vi.setConfig({ testTimeout: 120_000 });
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 const realPython = execFileSync("sh", ["-c", "command -v python3"], { encoding: "utf8" }).trim();
@@ -67,24 +70,25 @@ function makeWheels(without: readonly string[] = []): string {
   mkdirSync(directory);
   const version = writeFakeLibtorch(join(scratch, "model"));
   const header = readFileSync(join(version, "include/torch/headeronly/version.h"), "utf8");
-  for (const [wheel, members] of Object.entries(WHEELS)) {
-    const kept = members.filter((member) => !without.includes(member));
-    const code = `import sys, zipfile
-with zipfile.ZipFile(sys.argv[1], "w", zipfile.ZIP_DEFLATED) as z:
-    for name in sys.argv[3:]: z.writestr(name, sys.argv[2] if name.endswith("version.h") else name)`;
-    execFileSync(realPython, ["-c", code, join(directory, wheel), header, ...kept]);
-  }
+  const wheels = Object.fromEntries(
+    Object.entries(WHEELS).map(([wheel, members]) => [
+      wheel,
+      members.filter((member) => !without.includes(member)),
+    ]),
+  );
+  const code = `import json, os, sys, zipfile
+for wheel, members in json.loads(sys.argv[2]).items():
+    with zipfile.ZipFile(os.path.join(sys.argv[1], wheel), "w", zipfile.ZIP_DEFLATED) as z:
+        for name in members: z.writestr(name, sys.argv[3] if name.endswith("version.h") else name)`;
+  execFileSync(realPython, ["-I", "-c", code, directory, JSON.stringify(wheels), header]);
   return directory;
 }
 
-/** A python3 whose pip runs `script` with $OUT set to the folder given by -d; all else is the real Python. */
+/** A python3 whose pip runs `script` with $OUT set to the folder given by -d; only unpacking is done by the real one. */
 function shimPip(script: string): void {
   const download = `while [ "$#" -gt 0 ]; do [ "$1" = -d ] && OUT="$2"; shift; done\n${script}`;
-  writeShim(
-    bin,
-    "python3",
-    `case "$*" in *"pip download"*) ${download} ;; *) exec ${realPython} "$@" ;; esac`,
-  );
+  const cases = [`*"pip download"*) ${download} ;;`, `*unpack_wheels.py*) exec ${realPython} "$@" ;;`];
+  writeShim(bin, "python3", `case "$*" in ${cases.join(" ")} esac`);
 }
 
 const fetched = () => fetchLibtorch({ target, env, log: () => {} });
