@@ -111,7 +111,15 @@ describe("bench", () => {
   });
 
   it("ends cleanly with 130 on Ctrl-C, and a stopped training goes on", async () => {
-    const longer = ["--set", "methods.seprog.training.steps=400", "--seed", "1"];
+    const training = "methods.seprog.training";
+    const longer = [
+      "--set",
+      `${training}.steps=1000`,
+      "--set",
+      `${training}.validateEveryEpochs=5`,
+      "--seed",
+      "1",
+    ];
     const bench = ["bench", "--suite", "suite.yaml", "--out", "runs/stopped", ...longer, ...threads];
     const running = start(bench);
     await running.said("validation at step 100");
