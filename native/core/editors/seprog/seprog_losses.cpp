@@ -25,6 +25,8 @@ namespace {
 
 // Size of one decoder state [G, P+T, D] in floats: what decides how many rows a group has.
 constexpr int64_t kGroupElements = 1 << 18;
+// Smaller groups would read the weights too often for what they compute with them.
+constexpr int64_t kLeastGroupRows = 16;
 
 /// Gives equal rows one number, so that an input that occurs twice is encoded once.
 class DistinctRows {
@@ -138,8 +140,8 @@ PromptLoss promptLoss(const Model& model, const SeprogSpec& spec, const Encoded&
   const double perToken =
       1.0 / (spec.promptReduction == PromptReduction::Token ? tokens : static_cast<double>(B));
   const int64_t longest = *std::max_element(episodes.target.lengths.begin(), episodes.target.lengths.end());
-  const int64_t atMost =
-      std::clamp<int64_t>(kGroupElements / ((pr_BPD.size(1) + longest) * base.hiddenWidth()), 1, B);
+  const int64_t fitting = kGroupElements / ((pr_BPD.size(1) + longest) * base.hiddenWidth());
+  const int64_t atMost = std::clamp(fitting, std::min(kLeastGroupRows, B), B);
   const int64_t groups = (B + atMost - 1) / atMost;
   const int64_t group = (B + groups - 1) / groups;  // of one size, but for the last
 
