@@ -1,5 +1,6 @@
 #include "channel.h"
 
+#include <chrono>
 #include <utility>
 
 #include "addon_state.h"
@@ -8,6 +9,17 @@
 #include "translate_error.h"
 
 namespace seprog::binding {
+namespace {
+
+// Longer than a call that only looks something up takes, and no more than a tenth of a percent of what the
+// event loop may be held.
+constexpr std::chrono::microseconds kPoll{5};
+// A loop that awaits one short call after another must still let the event loop turn.
+constexpr int kMostPolledInARow = 64;
+// A call that was longer, or an engine thread that had to wait for a core, is seldom the only one.
+constexpr int kUnpolledAfterMiss = 16;
+
+}  // namespace
 
 /// Releases everything that the engine made, as the last thing its thread does.
 class Channel::LastCall final : public Call {
@@ -89,8 +101,50 @@ void Channel::requireOpen() const {
 }
 
 void Channel::submit(std::unique_ptr<Call> call) {
-  if (pending_++ == 0) napi_ref_threadsafe_function(env_, function_);
+  if (unpolled_ > 0 || polledInARow_ == kMostPolledInARow) {
+    if (unpolled_ > 0) --unpolled_;
+    return enqueue(std::move(call));
+  }
+  ++polledInARow_;
+  ++pending_;
+  {
+    std::lock_guard lock(mutex_);
+    polled_ = true;
+  }
+  if (engine_.submit(std::move(call))) {
+    const auto until = std::chrono::steady_clock::now() + kPoll;
+    while (!anyDone_.load(std::memory_order_acquire) && std::chrono::steady_clock::now() < until) {
+    }
+    if (!anyDone_.load(std::memory_order_acquire)) unpolled_ = kUnpolledAfterMiss;
+  }
+  bool anyDone = false;
+  {
+    std::lock_guard lock(mutex_);
+    polled_ = false;
+    anyDone = !done_.empty();
+  }
+  if (anyDone) {
+    drain(env_);
+  } else {
+    updateReference();
+  }
+}
+
+void Channel::enqueue(std::unique_ptr<Call> call) {
+  ++pending_;
+  updateReference();
   engine_.submit(std::move(call));
+}
+
+void Channel::updateReference() noexcept {
+  const bool wanted = pending_ > 0;
+  if (!connected_ || wanted == referenced_) return;
+  referenced_ = wanted;
+  if (wanted) {
+    napi_ref_threadsafe_function(env_, function_);
+  } else {
+    napi_unref_threadsafe_function(env_, function_);
+  }
 }
 
 Napi::Value Channel::close() {
@@ -104,7 +158,8 @@ Napi::Value Channel::close() {
     closed_ = true;
     std::vector<std::shared_ptr<void>> shares;
     for (HandleBase* handle : handles_) shares.push_back(handle->take());
-    if (pending_++ == 0) napi_ref_threadsafe_function(env_, function_);
+    ++pending_;
+    updateReference();
     engine_.close(std::make_unique<LastCall>(shared_from_this(), std::move(shares)));
   }
   return deferred.Promise();
@@ -173,7 +228,7 @@ Napi::Value Channel::dispose(std::shared_ptr<void> share, bool large) {
 }
 
 void Channel::release(std::shared_ptr<void> share, bool large) noexcept {
-  if (share && !closed_) submit(std::make_unique<ReleaseCall>(std::move(share), large, std::nullopt));
+  if (share && !closed_) enqueue(std::make_unique<ReleaseCall>(std::move(share), large, std::nullopt));
 }
 
 PeakWindow& Channel::memoryPeaks() {
@@ -185,7 +240,8 @@ void Channel::completed(std::unique_ptr<Work> work) {
   std::lock_guard lock(mutex_);
   if (environmentEnds_) return;
   done_.push_back(std::unique_ptr<Call>(static_cast<Call*>(work.release())));
-  if (announced_) return;  // drain() will find this one too
+  anyDone_.store(true, std::memory_order_release);
+  if (polled_ || announced_) return;  // drain() will find this one
   announced_ = napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) == napi_ok;
   // Any other answer means that the environment ends: its hook joins this thread, and nothing is to be told
   // any more.
@@ -195,16 +251,23 @@ void Channel::completed(std::unique_ptr<Work> work) {
 void Channel::onCompletion(napi_env env, napi_value, void* context, void*) {
   if (!env) return;
   const auto self = static_cast<Channel*>(context)->shared_from_this();
+  {
+    std::lock_guard lock(self->mutex_);
+    self->announced_ = false;
+  }
+  self->polledInARow_ = 0;
   self->drain(Napi::Env(env));
 }
 
 void Channel::drain(Napi::Env env) {
+  // Not a member: settling can run a getter of the user's, and that can submit.
+  std::vector<std::unique_ptr<Call>> batch;
   {
     std::lock_guard lock(mutex_);
-    draining_.swap(done_);
-    announced_ = false;
+    batch.swap(done_);
+    anyDone_.store(false, std::memory_order_relaxed);
   }
-  for (auto& call : draining_) {
+  for (auto& call : batch) {
     try {
       Napi::HandleScope scope(env);
       call->settle(env);
@@ -212,9 +275,9 @@ void Channel::drain(Napi::Env env) {
       // The environment is ending and takes no more values; there is nobody left to tell.
     }
     call.reset();
-    if (pending_ > 0 && --pending_ == 0 && connected_) napi_unref_threadsafe_function(env_, function_);
+    --pending_;
   }
-  draining_.clear();
+  updateReference();
   abandonIfUnused();
 }
 

@@ -99,3 +99,12 @@ test("the event loop turns while the engine works", async () => {
   await job;
   expect(turns).toBeGreaterThan(10);
 });
+
+test("a loop of short calls lets the event loop turn", async () => {
+  let turned = false;
+  setImmediate(() => {
+    turned = true;
+  });
+  for (let call = 0; call < 100 && !turned; call++) await engine.memoryStats();
+  expect(turned).toBe(true);
+});

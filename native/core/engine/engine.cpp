@@ -51,20 +51,22 @@ Engine::Engine(c10::Device device, int threads, Completion completion)
 
 Engine::~Engine() { stop(); }
 
-void Engine::submit(std::unique_ptr<Work> work) {
+bool Engine::submit(std::unique_ptr<Work> work) {
   {
     std::unique_lock lock(mutex_);
     if (!closed_) {
+      const bool asleep = asleep_;
+      const bool idle = queue_.empty() && running_ == nullptr;
       queue_.push_back(std::move(work));
       attention_.store(true, std::memory_order_release);
-      const bool asleep = asleep_;
       lock.unlock();
       if (asleep) wake_.notify_one();
-      return;
+      return spins_ && idle && !asleep;
     }
   }
   work->refuse(closedFailure());
   completion_(std::move(work));
+  return false;
 }
 
 void Engine::close(std::unique_ptr<Work> last) {

@@ -32,8 +32,9 @@ class Engine {
   const c10::Device& device() const { return device_; }
   int threads() const { return threads_; }
 
-  /// Never blocks. After close() or stop() the work is refused with DISPOSED.
-  void submit(std::unique_ptr<Work> work);
+  /// Never blocks. After close() or stop() the work is refused with DISPOSED. True when the thread is awake
+  /// and has nothing else to do: the work is about to begin.
+  bool submit(std::unique_ptr<Work> work);
 
   /// Lets the running work finish, refuses what is queued with DISPOSED, runs `last` and ends the thread.
   void close(std::unique_ptr<Work> last);
