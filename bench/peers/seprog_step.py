@@ -5,7 +5,7 @@ Needs torch 2.10, transformers 5 and safetensors, and the native driver (cmake -
 The PyTorch side is what a careful user writes: Hugging Face T5 modules, the base encoded without a graph, the head on
 target rows only, clip_grad_norm_, Adam (fused where asked). Both sides must agree on loss and gradient norm.
 
-  OMP_WAIT_POLICY=passive python3 bench/peers/seprog_step.py --driver build/native/seprog_step --shape t5-mini --prompt 8
+  OMP_WAIT_POLICY=passive python3 bench/peers/seprog_step.py --shape t5-mini --prompt 8
 """
 import argparse
 import json
@@ -28,7 +28,7 @@ def resident(key):
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith(key))
 
 
-def serve(folder, fused):
+def serve(folder, fused, matmul):
     """The PyTorch side: answers the same lines as the native driver."""
     import torch
     import torch.nn.functional as F
@@ -37,6 +37,7 @@ def serve(folder, fused):
 
     task = json.load(open(f"{folder}/task.json"))
     torch.set_num_threads(task["threads"])
+    torch.set_float32_matmul_precision(matmul)
     spec, K = task["spec"], task["edits"]
     config = T5Config(**{k: v for k, v in task["config"].items() if k not in ("model_type", "architectures")})
     base = T5ForConditionalGeneration(config).eval().requires_grad_(False)
@@ -152,7 +153,7 @@ class Side:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--driver", default="build/native/seprog_step")
+    parser.add_argument("--driver", default="build/native/native/seprog_step")
     parser.add_argument("--shape", choices=SHAPES, default="t5-mini")
     parser.add_argument("--prompt", type=int, default=32)
     parser.add_argument("--edits", type=int, default=64)
@@ -164,10 +165,13 @@ def main():
     parser.add_argument("--steps", type=int, default=3, help="steps of a side before the other takes its turn")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--fused", action="store_true", help="PyTorch's fused Adam instead of its default")
+    parser.add_argument("--matmul", choices=["highest", "medium"], default="highest",
+                        help="PyTorch's float32 matmul precision; highest is its default; medium lets it take the "
+                             "oneDNN kernels that the engine takes where they are exact")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        return serve(options.serve, options.fused)
+        return serve(options.serve, options.fused, options.matmul)
 
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
@@ -181,7 +185,8 @@ def main():
             ragged=options.ragged, seed=1, threads=options.threads)
         json.dump(task, open(f"{folder}/task.json", "w"))
         ours = Side([options.driver, folder])
-        theirs = Side([sys.executable, __file__, "--serve", folder] + (["--fused"] if options.fused else []))
+        theirs = Side([sys.executable, __file__, "--serve", folder, "--matmul", options.matmul] +
+                      (["--fused"] if options.fused else []))
         first = ours.ask("step 1"), theirs.ask("step 1")
         for name in ("loss", "scopeLoss", "promptLoss", "gradNorm"):
             a, b = first[0][name], first[1][name]
@@ -203,7 +208,7 @@ def main():
 
     print(json.dumps(dict(
         shape=options.shape, prompt=options.prompt, edits=options.edits, ragged=options.ragged, threads=options.threads,
-        fused=options.fused, steps=len(took[0]), firstLoss=[f["loss"] for f in first],
+        fused=options.fused, matmul=options.matmul, steps=len(took[0]), firstLoss=[f["loss"] for f in first],
         firstGradNorm=[f["gradNorm"] for f in first],
         medianMs=pair(*map(statistics.median, took)), bestMs=pair(*map(min, took)),
         # Time on a core: on a busy machine the figure to look at.

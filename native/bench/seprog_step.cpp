@@ -22,6 +22,7 @@
 #include "core/io/atomic_file.h"
 #include "core/io/safetensors.h"
 #include "core/options.h"
+#include "core/tensor/matmul_backend.h"
 #include "core/tensor/random.h"
 
 namespace seprog {
@@ -58,6 +59,7 @@ void serve(const std::string& folder) {
   const Json json = Json::parse(readFile(folder + "/task.json"));
   Options task(json, "task");
   at::set_num_threads(static_cast<int>(task.integer("threads")));
+  chooseMatmulBackend();  // as the engine does when it starts
   const auto seed = static_cast<uint64_t>(task.integer("seed"));
   const auto base = std::make_shared<const Model>(createModel(task.raw("config"), seed, at::kCPU));
   const auto editor = makeSeprog(task.raw("spec"), base);
