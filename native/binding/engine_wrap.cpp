@@ -3,6 +3,7 @@
 #include "core/engine/cores.h"
 #include "core/engine/devices.h"
 #include "core/instrument/process_memory.h"
+#include "core/tensor/matmul_backend.h"
 #include "editor_wrap.h"
 #include "fine_tuner_wrap.h"
 #include "model_wrap.h"
@@ -71,6 +72,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
        InstanceMethod<&EngineWrap::createModel>("createModel"),
        InstanceMethod<&EngineWrap::createEditor>("createEditor"),
        InstanceMethod<&EngineWrap::createFineTuner>("createFineTuner"),
+       InstanceMethod<&EngineWrap::matmulBackend>("matmulBackend"),
        InstanceMethod<&EngineWrap::memoryStats>("memoryStats"), InstanceMethod<&EngineWrap::close>("close")});
 }
 
@@ -146,6 +148,19 @@ Napi::Value EngineWrap::createFineTuner(const Napi::CallbackInfo& info) {
         },
         [channel = channel_](Napi::Env env, Made<FineTuner>& made) {
           return FineTunerWrap::make(env, channel, std::move(made.content), made.bytes);
+        });
+  });
+}
+
+Napi::Value EngineWrap::matmulBackend(const Napi::CallbackInfo& info) {
+  return promised(info.Env(), [&] {
+    return start(
+        info.Env(), *channel_, readCallOptions(info[0]), [](JobContext&) { return chooseMatmulBackend(); },
+        [](Napi::Env env, const MatmulBackend& backend) {
+          auto object = Napi::Object::New(env);
+          object.Set("name", backend.name);
+          object.Set("reason", backend.reason);
+          return object;
         });
   });
 }

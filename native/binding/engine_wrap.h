@@ -22,6 +22,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value createModel(const Napi::CallbackInfo& info);
   Napi::Value createEditor(const Napi::CallbackInfo& info);
   Napi::Value createFineTuner(const Napi::CallbackInfo& info);
+  Napi::Value matmulBackend(const Napi::CallbackInfo& info);
   Napi::Value memoryStats(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 

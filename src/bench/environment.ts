@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import os from "node:os";
 import { join } from "node:path";
 import { packageRoot } from "../config/paths.js";
-import type { BuildInfo, DeviceInfo } from "../native/addon.js";
+import type { BuildInfo, DeviceInfo, MatmulBackend } from "../native/addon.js";
 
 /** What the engine knows of itself; asked of a child process, so that the caller stays free of libtorch. */
 export interface EngineFacts {
@@ -11,6 +11,7 @@ export interface EngineFacts {
   readonly device: string;
   readonly deviceInfo: DeviceInfo | null;
   readonly threads: number;
+  readonly matmul: MatmulBackend;
 }
 
 /** `environment.json`: where figures were taken. Nothing in it names a person, a host or a folder. */
@@ -31,6 +32,8 @@ export interface Environment {
   readonly threads: number;
   readonly libtorch: { readonly compiled: string; readonly loaded: string };
   readonly blas: string;
+  /** The library of fp32 matrix products and why it was chosen. */
+  readonly matmul: MatmulBackend;
   readonly cpuCapability: string;
   readonly compiler: string;
 }
@@ -58,6 +61,7 @@ export function describeEnvironment(facts: EngineFacts): Environment {
     threads: facts.threads,
     libtorch: { compiled: build.libtorchCompiled, loaded: build.libtorchLoaded },
     blas: build.blas,
+    matmul: facts.matmul,
     cpuCapability: build.cpuCapability,
     compiler: build.compiler,
   };

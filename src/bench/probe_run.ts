@@ -12,5 +12,6 @@ export async function probeEngine(choice: EngineChoice): Promise<EngineFacts> {
     device: engine.device,
     deviceInfo: addon.listDevices().find(({ name }) => name === engine.device) ?? null,
     threads: engine.threads,
+    matmul: await engine.matmulBackend(),
   };
 }

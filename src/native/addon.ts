@@ -225,6 +225,12 @@ export interface EngineOptions {
   readonly threads?: number;
 }
 
+/** Which library multiplies fp32 matrices on the CPU: "default" is libtorch's own choice. Last bits depend on it. */
+export interface MatmulBackend {
+  readonly name: string;
+  readonly reason: string;
+}
+
 export interface NativeEngine {
   readonly device: string;
   readonly threads: number;
@@ -232,6 +238,7 @@ export interface NativeEngine {
   createModel(config: Spec, options: CallOptions & { readonly seed: number }): Promise<NativeModel>;
   createEditor(spec: Spec, base: NativeModel, options?: CallOptions): Promise<NativeEditor>;
   createFineTuner(spec: Spec, start: NativeModel, options?: CallOptions): Promise<NativeFineTuner>;
+  matmulBackend(options?: CallOptions): Promise<MatmulBackend>;
   memoryStats(options?: CallOptions & { readonly resetPeak?: boolean }): Promise<MemoryStats>;
   /** Waits for the running job, rejects queued ones with DISPOSED, releases everything this engine made. */
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-import type { EngineOptions, MemoryStats, NativeEngine, Spec } from "./addon.js";
+import type { EngineOptions, MatmulBackend, MemoryStats, NativeEngine, Spec } from "./addon.js";
 import { type CallOptions, call } from "./call.js";
 import { Editor } from "./editor.js";
 import { FineTuner } from "./fine_tuner.js";
@@ -87,6 +87,11 @@ export class Engine implements AsyncDisposable {
     return call(options, async (native) =>
       FineTuner.of(await this.#native.createFineTuner(spec, start.native, native)),
     );
+  }
+
+  /** Which library multiplies matrices on the CPU, chosen when the engine started; last bits of results depend on it. */
+  matmulBackend(options?: CallOptions): Promise<MatmulBackend> {
+    return call(options, (native) => this.#native.matmulBackend(native));
   }
 
   /** On the CPU the figures are those of the process: its engines share one allocator. */

@@ -115,6 +115,7 @@ test("results have the members of their interfaces", async () => {
   expectShape(addon.buildInfo(), "BuildInfo");
   for (const device of addon.listDevices()) expectShape(device, "DeviceInfo");
   expectShape(await engine.memoryStats(), "MemoryStats");
+  expectShape(await engine.matmulBackend(), "MatmulBackend");
   const model = await engine.createModel(TINY_T5, { seed: 1 });
   expectShape(model.info, "ModelInfo");
   const scores = await model.score(tinyPairs(2), { measure: true });

@@ -78,7 +78,7 @@ async function describeEngine(): Promise<Finding[]> {
       fine("BLAS", `${build.blas}; processor features used: ${build.cpuCapability}`),
       fine("CUDA", cudaProblem === null ? "loaded" : `not used: ${cudaProblem}`),
       ...addon.listDevices().map((device) => describeDevice(device, build.libtorchLoaded)),
-      await describeThreads(),
+      ...(await describeComputing()),
       describeSelfTest(addon.selfTest()),
     ];
   } catch (error) {
@@ -117,10 +117,17 @@ function describeDevice(
   };
 }
 
-async function describeThreads(): Promise<Finding> {
+async function describeComputing(): Promise<Finding[]> {
   const { openEngine } = await import("../../native/engine.js");
   await using engine = await openEngine();
-  return fine("threads", `${engine.threads} for computing, on ${engine.device}`);
+  const matmul = await engine.matmulBackend();
+  return [
+    fine("threads", `${engine.threads} for computing, on ${engine.device}`),
+    fine(
+      "matrices",
+      `multiplied by ${matmul.name === "default" ? "libtorch's default" : matmul.name}: ${matmul.reason}`,
+    ),
+  ];
 }
 
 function describeSelfTest(right: boolean): Finding {
