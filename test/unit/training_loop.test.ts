@@ -15,9 +15,11 @@ class CountingEditor implements TrainableEditor {
   failAtStep: { step: number; error: SeprogError } | undefined;
   validationLosses: number[] | undefined;
   steps = 0;
+  calibrations = 0;
 
   async calibrate(): Promise<{ figures: { selectLogit: number } }> {
     this.weight = 2;
+    this.calibrations += 1;
     return { figures: { selectLogit: 8 } };
   }
 
@@ -107,6 +109,23 @@ function stopAt(step: number): { signal: AbortSignal; onEvent: (event: LoopEvent
 }
 
 describe("training", () => {
+  it("calibrates a fresh editor, once, and not a resumed one", async () => {
+    const fresh = new CountingEditor();
+    const stop = stopAt(10);
+    const sample = batchOf(3);
+    await expect(train({ ...input(fresh), sample }, { directory, identity: "a", ...stop })).rejects.toThrow(
+      "stopped",
+    );
+    expect(fresh.calibrations).toBe(1);
+    const resumed = new CountingEditor();
+    await train({ ...input(resumed), sample }, { directory, identity: "a" });
+    expect(resumed.calibrations).toBe(0);
+    const without = new CountingEditor();
+    await train(input(without), { directory: join(directory, "other"), identity: "b" });
+    expect(without.calibrations).toBe(0);
+    expect(without.weight).not.toBe(resumed.weight);
+  });
+
   it.each([1, 7, 8, 13, 24, 39, 40])("stopped after %i steps and resumed equals one run", async (steps) => {
     const whole = new CountingEditor();
     const wholeRecord = await train(input(whole), { directory: join(directory, "whole"), identity: "a" });

@@ -16,7 +16,7 @@
 namespace seprog {
 namespace {
 
-// Three of the shapes a small transformer spends its time in; wide enough that timing noise stays below the margin.
+// A shape like those a small transformer spends its time in, large enough that timing noise stays below the margin.
 constexpr int64_t kProbeM = 768, kProbeK = 512, kProbeN = 512;
 constexpr int kRepeats = 7;
 // The choice must not flip between two runs on one machine: last bits of results depend on it.

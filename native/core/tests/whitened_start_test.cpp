@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/editors/seprog/edit_encoder.h"
 #include "core/editors/seprog/seprog.h"
 #include "core/editors/seprog/seprog_losses.h"
@@ -108,13 +110,26 @@ TEST_F(Regroupings, TheSameGroupingTwiceChangesNothing) {
 }
 
 TEST_F(Regroupings, PromptsComeFromTheGroupingsInTurn) {
-  // Row i of 8 sees the episodes of 8 (i even) or of 1 (i odd): its prompt loss must be one of the two alone.
-  const double together = figure(losses(seenAs(1)).figures, "promptLoss");
-  const double alone = figure(losses(seenAs(8)).figures, "promptLoss");
-  const double mixed = figure(losses(seenAs(1, {8})).figures, "promptLoss");
-  EXPECT_NE(together, alone);
-  EXPECT_GT(mixed, std::min(together, alone) - 1e-2);
-  EXPECT_LT(mixed, std::max(together, alone) + 1e-2);
+  // The prompt loss of the rows with i mod 2 = parity alone: the others have no target token.
+  const auto ofRows = [&](int64_t n, int64_t parity, double& tokens) {
+    EpisodeBatch batch = seenAs(n);
+    TokenRows kept;
+    for (int64_t i = 0; i < 8; ++i) {
+      const TokenRows row = slice(batch.inScope.target, i, 1);
+      const bool keep = i % 2 == parity;
+      if (keep) kept.ids.insert(kept.ids.end(), row.ids.begin(), row.ids.end());
+      kept.lengths.push_back(keep ? row.lengths[0] : 0);
+    }
+    tokens = static_cast<double>(kept.ids.size());
+    batch.inScope.target = kept;
+    return figure(losses(batch).figures, "promptLoss");
+  };
+  double evenTokens = 0, oddTokens = 0;
+  const double even = ofRows(1, 0, evenTokens);  // even rows from the first grouping, one episode of 8
+  const double odd = ofRows(8, 1, oddTokens);    // odd rows from the second, 8 episodes of 1
+  const double expected = (even * evenTokens + odd * oddTokens) / (evenTokens + oddTokens);
+  EXPECT_NEAR(figure(losses(seenAs(1, {8})).figures, "promptLoss"), expected, 1e-6);
+  EXPECT_GT(std::abs(figure(losses(seenAs(1)).figures, "promptLoss") - expected), 1e-5);
 }
 
 TEST_F(Regroupings, RefusesANumberThatDoesNotDivideTheRows) {
