@@ -36,7 +36,7 @@ export async function measureCell(
     text: job.text,
     editor: trained.method.editor,
   });
-  const { engine, base, codec } = session;
+  const { engine, base, codec, tokenizer } = session;
   const calls = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
   const spec = { ...trained.method.editor, seed: trained.seed };
   const editor = await engine.createEditor(spec, base);
@@ -45,7 +45,7 @@ export async function measureCell(
   const { dataset, K } = task;
   const { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope } = evaluation;
   const wholeFile = isUnseenFile(dataset, trained);
-  const data = await (wholeFile ? loadJsonl(dataset, { split }) : loadDataset(dataset));
+  const data = await (wholeFile ? loadJsonl(dataset, { split }) : loadDataset(dataset, { tokenizer }));
   const records = data.splits[split];
   const origin = { dataset, wholeFile, K, evaluation, model: job.model, text: job.text };
   const episodes = await runEpisodes({

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { basename, resolve } from "node:path";
 import type { MethodConfig, SuiteConfig } from "../config/suite.js";
+import { parseDatasetSpec } from "../data/dataset_spec.js";
 
 /** One editor to be trained, or found trained: a method on the train splits it names, with one seed. */
 export interface EditorTask {
@@ -43,9 +44,14 @@ export function suiteCells(suite: SuiteConfig): CellTask[] {
 /** A base model's name as tables show it: the bundled name, or the last part of its folder's path. */
 export const modelLabel = (model: string): string => basename(resolve(model));
 
-/** A data set's name as tables and folders show it: the bundled name, or the file's name made unique by its path. */
+/**
+ * A data set's name as tables and folders show it: the bundled name; of official files the name, of a user's file the
+ * file's name, made unique by the path.
+ */
 export function datasetLabel(dataset: string): string {
-  if (!dataset.endsWith(".jsonl")) return dataset;
-  const plain = basename(dataset, ".jsonl").replaceAll(/[^A-Za-z0-9._-]/g, "_");
+  const spec = parseDatasetSpec(dataset);
+  if (spec.kind === "embedded") return spec.name;
+  const name = spec.kind === "official" ? spec.name : basename(spec.path, ".jsonl");
+  const plain = name.replaceAll(/[^A-Za-z0-9._-]/g, "_");
   return `${plain}-${createHash("sha256").update(dataset).digest("hex").slice(0, 6)}`;
 }

@@ -9,7 +9,8 @@ import { configHash } from "../config/hash.js";
 import { didYouMean } from "../config/suggest.js";
 import type { TextConfig } from "../config/suite.js";
 import { EMBEDDED_DATA } from "../data/assets.js";
-import { DATASETS } from "../data/registry.js";
+import { parseDatasetSpec } from "../data/dataset_spec.js";
+import { DATASETS, expectedDatasets, officialFilesOf } from "../data/registry.js";
 import { SeprogError } from "../errors.js";
 import { datasetIdentity, type EditorOrigin, TRAINING_VERSION } from "../training/trained_editors.js";
 import type { CellTask, EditorTask } from "./grid.js";
@@ -32,12 +33,17 @@ export class ContentHashes {
   }
 
   /**
-   * SHA-256 of a user's file, or the published checksums of a bundled data set's files.
-   * @throws SeprogError CONFIG_INVALID for an unknown name, DATA_INVALID for a file that cannot be read
+   * SHA-256 of a user's file or of official files, or the published checksums of a bundled data set's files.
+   * @throws SeprogError CONFIG_INVALID for an unknown name, DATA_INVALID for a file that is missing or cannot be read
    */
   dataset(dataset: string): Promise<string> {
     return this.#once(`data ${dataset}`, async () => {
-      if (dataset.endsWith(".jsonl")) return hashFiles([dataset]);
+      const spec = parseDatasetSpec(dataset);
+      if (spec.kind === "file") return hashFiles([spec.path]);
+      if (spec.kind === "official") {
+        const { form, paths } = await officialFilesOf(spec.name, spec.directory);
+        return configHash([form.title, await hashFiles(Object.values(paths))]);
+      }
       checkBundled(dataset);
       const checksums = z
         .record(z.string(), z.json())
@@ -71,7 +77,7 @@ function checkBundled(dataset: string): void {
   const names = Object.keys(DATASETS);
   throw new SeprogError(
     "CONFIG_INVALID",
-    `expected ${names.join(", ")} or the path of a .jsonl file in \`datasets\` but received "${dataset}"${didYouMean(dataset, names)}`,
+    `expected ${expectedDatasets()} in \`datasets\` but received "${dataset}"${didYouMean(dataset, names)}`,
   );
 }
 

@@ -11,6 +11,8 @@ export interface Session extends AsyncDisposable {
   readonly engine: Engine;
   readonly base: Model;
   readonly codec: EditCodec;
+  /** Of the base model. */
+  readonly tokenizer: Tokenizer;
 }
 
 export interface SessionOptions {
@@ -38,6 +40,7 @@ export async function openSession({
       engine,
       base,
       codec: new EditCodec(tokenizer, text, editTokenizer),
+      tokenizer,
       [Symbol.asyncDispose]: () => engine.close(),
     };
   } catch (error) {

@@ -92,13 +92,13 @@ export async function trainToFolder(
     text,
     editor: method.editor,
   });
-  const { engine, base, codec } = session;
+  const { engine, base, codec, tokenizer } = session;
   const editor = await engine.createEditor({ ...method.editor, seed }, base);
   const record = await trainEditor(
     {
       editor,
       base,
-      datasets: await Promise.all(datasets.map((name) => loadDataset(name))),
+      datasets: await Promise.all(datasets.map((name) => loadDataset(name, { tokenizer }))),
       codec,
       training: method.training,
       calibrated: method.editor.projectionStart === "whitened",

@@ -1,7 +1,7 @@
-import { resolve } from "node:path";
 import { loadSuite } from "../config/load.js";
 import { type Override, parseOverrides } from "../config/overrides.js";
 import type { SuiteConfig } from "../config/suite.js";
+import { absoluteDatasetSpec } from "../data/dataset_spec.js";
 
 export interface SuiteArgs {
   readonly suite: string;
@@ -17,7 +17,7 @@ export function suiteFromArgs(
 ): SuiteConfig {
   const flags: Override[] = [];
   if (data !== undefined)
-    flags.push({ origin: `--data ${data}`, path: ["datasets"], value: [resolve(data)] });
+    flags.push({ origin: `--data ${data}`, path: ["datasets"], value: [absoluteDatasetSpec(data)] });
   if (seed !== undefined) flags.push({ origin: `--seed ${seed}`, path: ["seeds"], value: [seed] });
   return loadSuite(suite, [...parseOverrides(set), ...flags, ...more]);
 }

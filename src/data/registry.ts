@@ -1,39 +1,90 @@
 import { SeprogError } from "../errors.js";
+import { parseDatasetSpec } from "./dataset_spec.js";
 import { loadCounterfact } from "./datasets/counterfact.js";
 import { loadJsonl } from "./datasets/jsonl.js";
-import { loadZsre } from "./datasets/zsre.js";
+import { loadZsre, ZSRE_FORMS } from "./datasets/zsre.js";
+import {
+  findOfficialFiles,
+  type LoadContext,
+  type OfficialFiles,
+  type OfficialForm,
+} from "./official_files.js";
 import type { Dataset } from "./types.js";
 
 export interface DatasetEntry {
   readonly title: string;
   readonly licence: string;
+  /** The embedded set. */
   readonly load: () => Promise<Dataset>;
+  /** Forms in which others published it, for users who have the files; the first complete one is read. */
+  readonly official: readonly OfficialForm[];
 }
 
-/** The embedded data sets. A new one is a file in `datasets/` and a line here. */
+/** The data sets. A new one is a file in `datasets/` and a line here. */
 export const DATASETS: Readonly<Record<string, DatasetEntry>> = {
   counterfact: {
     title: "CounterFact with ParaRel rephrases",
     licence: "MIT",
     load: () => loadCounterfact(),
+    official: [],
   },
   zsre: {
     title: "zsRE: 1,000 training and all of the 1,037 + KnowEdit test questions",
     licence: "MIT (edit fields); see assets/data/zsre/LICENSE",
     load: () => loadZsre(),
+    official: ZSRE_FORMS,
   },
 };
 
+/** What `spec` may be, for messages. */
+export function expectedDatasets(): string {
+  const names = Object.keys(DATASETS);
+  const withFiles = names.filter((name) => (DATASETS[name]?.official.length ?? 0) > 0);
+  return `${names.join(", ")}, NAME:FOLDER with official files of ${withFiles.join(", ")}, or the path of a .jsonl file`;
+}
+
+function entryOf(name: string, spec: string): DatasetEntry {
+  const entry = Object.hasOwn(DATASETS, name) ? DATASETS[name] : undefined;
+  if (entry === undefined)
+    throw new SeprogError(
+      "CONFIG_INVALID",
+      `expected ${expectedDatasets()} for \`data\` but received "${spec}"`,
+    );
+  return entry;
+}
+
 /**
- * @param nameOrPath name of an embedded data set, or path of a `.jsonl` file of common records
- * @throws SeprogError CONFIG_INVALID for an unknown name, DATA_INVALID for bad content
+ * The official files that `NAME:FOLDER` names.
+ * @throws SeprogError CONFIG_INVALID for an unknown data set or one without an official form, DATA_INVALID naming the
+ *   files that the folder lacks
  */
-export async function loadDataset(nameOrPath: string): Promise<Dataset> {
-  const entry = Object.hasOwn(DATASETS, nameOrPath) ? DATASETS[nameOrPath] : undefined;
-  if (entry !== undefined) return entry.load();
-  if (nameOrPath.endsWith(".jsonl")) return loadJsonl(nameOrPath);
-  throw new SeprogError(
-    "CONFIG_INVALID",
-    `expected ${Object.keys(DATASETS).join(", ")} or the path of a .jsonl file for \`data\` but received "${nameOrPath}"`,
-  );
+export async function officialFilesOf(name: string, directory: string): Promise<OfficialFiles> {
+  const spec = `${name}:${directory}`;
+  const { official } = entryOf(name, spec);
+  if (official.length === 0 || directory === "")
+    throw new SeprogError(
+      "CONFIG_INVALID",
+      `expected ${expectedDatasets()} for \`data\` but received "${spec}"`,
+    );
+  return findOfficialFiles(name, official, directory);
+}
+
+/**
+ * @param spec name of an embedded data set, `NAME:FOLDER` for its official files in a folder, or path of a `.jsonl` file
+ *   of common records
+ * @throws SeprogError CONFIG_INVALID for an unknown name or a tokenizer that is needed and not given, DATA_INVALID for
+ *   missing files and bad content
+ */
+export async function loadDataset(spec: string, context: LoadContext = {}): Promise<Dataset> {
+  const parsed = parseDatasetSpec(spec);
+  switch (parsed.kind) {
+    case "file":
+      return loadJsonl(parsed.path);
+    case "embedded":
+      return entryOf(parsed.name, spec).load();
+    case "official": {
+      const { form, paths } = await officialFilesOf(parsed.name, parsed.directory);
+      return form.load(paths, context);
+    }
+  }
 }

@@ -83,7 +83,7 @@ export async function pretrainModel<Model extends WorkingModel>(
   const tokenizerPath = resolve(options.recipeDirectory, recipe.tokenizer);
   const { tokenizer, tokens } = await loadTokenizer(tokenizerPath);
   const codec = new EditCodec(tokenizer, recipe.text);
-  const datasets = await Promise.all(recipe.datasets.map(loadDataset));
+  const datasets = await Promise.all(recipe.datasets.map((spec) => loadDataset(spec, { tokenizer })));
   const facts = factsOf(datasets, recipe.maxFacts, recipe.seed);
   if (facts.length === 0)
     throw new SeprogError("DATA_INVALID", "expected at least one fact in `datasets` but received none");

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { configHash } from "../config/hash.js";
 import { assetPath } from "../config/paths.js";
 import { methodSchema, textSchema } from "../config/suite.js";
+import { parseDatasetSpec } from "../data/dataset_spec.js";
 import { SeprogError } from "../errors.js";
 
 export const TRAINED_FILE = "trained.json";
@@ -44,8 +45,18 @@ export type EditorOrigin = Pick<
   readonly model: { readonly checksum: string };
 };
 
-/** A user's file is what it holds, wherever it stands; bundled variants may be read from the same files. */
-export const datasetIdentity = (dataset: string): string => (dataset.endsWith(".jsonl") ? "file" : dataset);
+/** Files are what they hold, wherever they stand; bundled variants may be read from the same files. */
+export function datasetIdentity(dataset: string): string {
+  const spec = parseDatasetSpec(dataset);
+  switch (spec.kind) {
+    case "file":
+      return "file";
+    case "official":
+      return `${spec.name}:files`;
+    case "embedded":
+      return spec.name;
+  }
+}
 
 /**
  * The name an editor is found by: 16 hex digits over everything it is made from, defaults filled in. An option that a

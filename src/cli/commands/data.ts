@@ -1,18 +1,24 @@
+import type { TokenCodec } from "../../data/official_files.js";
 import type { DatasetStatistics } from "../../data/statistics.js";
 import type { EditRecord, Split } from "../../data/types.js";
 import { defineCommand } from "../command.js";
 
 export const data = defineCommand({
   command: "data [name]",
-  describe: "List the data sets, or check and describe one: a bundled one or your own JSON Lines file",
+  describe:
+    "List the data sets, or check and describe one: a bundled one, official files or your own JSON Lines file",
   examples: [
     ["data", "list the bundled data sets"],
     ["data counterfact --stats", "counts, lengths and overlap of the splits, and examples"],
+    ["data zsre:FOLDER", "check the official zsRE files in a folder"],
     ["data mine.jsonl", "check your own edits; every bad line is named"],
     ["data mine.jsonl --stats --json", "the same figures for a program"],
   ],
   positionals: {
-    name: { type: "string", describe: "A bundled data set's name or a .jsonl file" },
+    name: {
+      type: "string",
+      describe: "A bundled data set's name, NAME:FOLDER for official files, or a .jsonl file",
+    },
   },
   options: {
     stats: {
@@ -20,9 +26,14 @@ export const data = defineCommand({
       default: false,
       describe: "Counts, lengths and overlap of the splits, and examples",
     },
+    model: {
+      type: "string",
+      describe:
+        "Base model whose tokenizer cuts the data, where official files are cut by tokens (wikipedia)",
+    },
     json: { type: "boolean", default: false, describe: "Print JSON" },
   },
-  run: async ({ name, stats, json }) => {
+  run: async ({ name, stats, model, json }) => {
     const { DATASETS, loadDataset } = await import("../../data/registry.js");
     const print = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
     if (name === undefined) {
@@ -37,7 +48,10 @@ export const data = defineCommand({
           process.stdout.write(`${entry.name.padEnd(18)}${entry.title} (${entry.licence})\n`);
       return 0;
     }
-    const dataset = await loadDataset(name);
+    const dataset = await loadDataset(
+      name,
+      model === undefined ? {} : { tokenizer: await tokenizerOf(model) },
+    );
     if (!stats) {
       const counts = Object.fromEntries(
         Object.entries(dataset.splits).map(([split, records]) => [split, records.length]),
@@ -58,6 +72,12 @@ export const data = defineCommand({
     return 0;
   },
 });
+
+async function tokenizerOf(model: string): Promise<TokenCodec> {
+  const { resolveModel } = await import("../../config/paths.js");
+  const { Tokenizer } = await import("../../tokenizers/tokenizer.js");
+  return Tokenizer.load(resolveModel(model));
+}
 
 const SPLIT_ORDER: readonly Split[] = ["train", "validation", "test"];
 

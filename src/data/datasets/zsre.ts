@@ -1,4 +1,5 @@
 import { readAssetRows } from "../assets.js";
+import { type OfficialForm, officialForm } from "../official_files.js";
 import { completeRecord, recordSchema } from "../schema.js";
 import { splitByGroup, toDataset } from "../splits.js";
 import type { Dataset, EditRecord } from "../types.js";
@@ -61,3 +62,23 @@ export async function loadZsreFiles(files: ZsreFiles): Promise<Dataset> {
     ),
   );
 }
+
+/** The forms in which zsRE's edits were published. */
+export const ZSRE_FORMS: readonly OfficialForm[] = [
+  officialForm({
+    title: "De Cao et al.'s annotated KILT",
+    files: {
+      train: ["structured_zeroshot-train-new_annotated_final.jsonl"],
+      test: ["structured_zeroshot-dev-new_annotated_final.jsonl"],
+    },
+    load: (paths) => loadZsreFiles({ ...paths, format: "kilt" }),
+  }),
+  officialForm({
+    title: "MEND's, as released with ROME and EasyEdit",
+    files: {
+      train: ["zsre_mend_train.json", "zsre_mend_train_10000.json"],
+      test: ["zsre_mend_eval.json"],
+    },
+    load: (paths) => loadZsreFiles({ ...paths, format: "mend" }),
+  }),
+];
