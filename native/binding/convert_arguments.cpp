@@ -147,6 +147,14 @@ TokenRows toTokenRows(const Napi::Value& value, const std::string& path) {
     fail(ErrorCode::DataInvalid, "expected lengths that add up to the " + std::to_string(rows.ids.size()) +
                                      " ids of `" + path + "` but received a sum of " + std::to_string(sum));
   }
+  const Napi::Value types = object.Get("types");
+  if (types.IsUndefined()) return rows;
+  rows.types = toInts(types, path + ".types");
+  if (rows.types.size() != rows.ids.size()) {
+    fail(ErrorCode::DataInvalid, "expected one type for each of the " + std::to_string(rows.ids.size()) +
+                                     " ids for `" + path + ".types` but received " +
+                                     std::to_string(rows.types.size()));
+  }
   return rows;
 }
 

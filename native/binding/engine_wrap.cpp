@@ -98,11 +98,14 @@ Napi::Value EngineWrap::closed(const Napi::CallbackInfo& info) {
 Napi::Value EngineWrap::loadModel(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&] {
     const std::string directory = toText(info[0], "directory");
+    LoadOptions how;
+    const CallOptions options =
+        readCallOptions(info[1], [&](Options& own) { how.addPadToken = own.boolean("addPadToken", false); });
     return start(
-        info.Env(), *channel_, readCallOptions(info[1]),
-        [directory, device = channel_->engine().device()](JobContext& context) {
+        info.Env(), *channel_, options,
+        [directory, how, device = channel_->engine().device()](JobContext& context) {
           auto phase = context.phase("load");
-          return ModelWrap::describeContent(seprog::loadModel(directory, device));
+          return ModelWrap::describeContent(seprog::loadModel(directory, device, how));
         },
         toModelHandle(channel_));
   });

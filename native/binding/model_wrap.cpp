@@ -12,6 +12,18 @@ std::string hexadecimal(uint64_t value) {
   return text.data();
 }
 
+const char* nameOf(AnswerKind kind) {
+  switch (kind) {
+    case AnswerKind::Text:
+      return "text";
+    case AnswerKind::Continuation:
+      return "continuation";
+    case AnswerKind::Label:
+      return "label";
+  }
+  return "text";
+}
+
 }  // namespace
 
 const napi_type_tag ModelWrap::kTag = {0x5e9a0c11b0e84d01, 0xa1c6e7f0d3b24903};
@@ -34,6 +46,8 @@ ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : ScorerHandle(info) {
   object.Set("parameterCount", static_cast<double>(content->parameterCount));
   object.Set("checksum", content->checksum);
   object.Set("vocabulary", static_cast<double>(architecture.vocabulary()));
+  object.Set("targetVocabulary", static_cast<double>(architecture.targetVocabulary()));
+  object.Set("answers", nameOf(architecture.answerKind()));
   object.Set("padId", static_cast<double>(architecture.padId()));
   object.Set("startId", static_cast<double>(architecture.startId()));
   object.Set("stopId", static_cast<double>(architecture.stopId()));

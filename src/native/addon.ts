@@ -10,6 +10,8 @@
 export interface TokenRows {
   readonly ids: Int32Array;
   readonly lengths: Int32Array;
+  /** Token types (0 or 1) of sentence pairs, one an id; without them all are 0. */
+  readonly types?: Int32Array;
 }
 
 /** The same number of rows on both sides. Targets end with the family's stop token. */
@@ -127,6 +129,10 @@ export interface ModelInfo {
   readonly parameterCount: number;
   readonly checksum: string;
   readonly vocabulary: number;
+  /** Ids a target may hold: the vocabulary, or the number of classes. */
+  readonly targetVocabulary: number;
+  /** A decoder's own text with a stop token, further tokens of the source, or one class id. */
+  readonly answers: "text" | "continuation" | "label";
   readonly padId: number;
   readonly startId: number;
   readonly stopId: number;
@@ -234,7 +240,11 @@ export interface MatmulBackend {
 export interface NativeEngine {
   readonly device: string;
   readonly threads: number;
-  loadModel(directory: string, options?: CallOptions): Promise<NativeModel>;
+  /** `addPadToken`: give a model without a pad token one, its embedding the mean of the others. */
+  loadModel(
+    directory: string,
+    options?: CallOptions & { readonly addPadToken?: boolean },
+  ): Promise<NativeModel>;
   createModel(config: Spec, options: CallOptions & { readonly seed: number }): Promise<NativeModel>;
   createEditor(spec: Spec, base: NativeModel, options?: CallOptions): Promise<NativeEditor>;
   createFineTuner(spec: Spec, start: NativeModel, options?: CallOptions): Promise<NativeFineTuner>;

@@ -13,6 +13,11 @@ export type { AnyModel, Divergence, GenerateOptions, SaveModelOptions } from "./
 export { EditedModel } from "./model.js";
 export { Editor, FineTuner, Model };
 
+export interface LoadModelOptions extends CallOptions {
+  /** Give a model without a pad token one, its embedding the mean of the others. Default false. */
+  readonly addPadToken?: boolean;
+}
+
 export interface SeedOptions extends CallOptions {
   readonly seed: number;
 }
@@ -66,7 +71,7 @@ export class Engine implements AsyncDisposable {
    *
    * @throws SeprogError CHECKPOINT_INVALID, WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE, UNSUPPORTED
    */
-  loadModel(directory: string, options?: CallOptions): Promise<Model> {
+  loadModel(directory: string, options?: LoadModelOptions): Promise<Model> {
     return call(options, async (native) => Model.of(await this.#native.loadModel(directory, native)));
   }
 

@@ -11,7 +11,7 @@
 namespace seprog {
 
 TokenRows generateGreedy(const Architecture& architecture, const Weights& weights, const Encoded& encoded,
-                         const at::Tensor& prompt_BPD, const GenerateOptions& options, JobContext& context) {
+                         const Prompt& prompt, const GenerateOptions& options, JobContext& context) {
   const at::NoGradGuard frozen;
   const int64_t rows = encoded.source.rows();
   const at::Device device = encoded.h_BSD.device();
@@ -20,18 +20,21 @@ TokenRows generateGreedy(const Architecture& architecture, const Weights& weight
   std::iota(live.begin(), live.end(), 0);
 
   context.checkCancelled();
-  const std::unique_ptr<DecodeState> state = architecture.startDecode(weights, encoded, prompt_BPD);
-  at::Tensor ids_R = at::full({rows}, architecture.startId(), at::TensorOptions(at::kLong).device(device));
-  for (int64_t t = 0; t < options.maxNewTokens && !live.empty(); ++t) {
+  const std::unique_ptr<DecodeState> state = architecture.startDecode(weights, encoded, prompt);
+  const AnswerKind kind = architecture.answerKind();
+  const bool stops = options.stopAtEnd && kind == AnswerKind::Text;
+  const int64_t most = kind == AnswerKind::Label ? 1 : options.maxNewTokens;
+  at::Tensor ids_R;
+  for (int64_t t = 0; t < most && !live.empty(); ++t) {
     context.checkCancelled();
-    ids_R = state->step(ids_R).argmax(1);
+    ids_R = (t == 0 ? state->first() : state->next(ids_R)).argmax(1);
     const at::Tensor next_R = ids_R.to(at::kCPU).contiguous();
     const int64_t* next = next_R.const_data_ptr<int64_t>();
     std::vector<int64_t> kept;
     std::vector<int64_t> stillLive;
     for (size_t r = 0; r < live.size(); ++r) {
       answers[live[r]].push_back(static_cast<int32_t>(next[r]));
-      if (options.stopAtEnd && next[r] == architecture.stopId()) continue;
+      if (stops && next[r] == architecture.stopId()) continue;
       kept.push_back(static_cast<int64_t>(r));
       stillLive.push_back(live[r]);
     }

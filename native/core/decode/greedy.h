@@ -15,8 +15,8 @@ struct GenerateOptions {
 };
 
 /// New token ids per row, the stop token included where it was reached.
-/// Cancellation is checked between tokens. Source: models.md section 9.
+/// A classifier gives its one class id, whatever the options. Cancellation is checked between tokens. Source: models.md section 9.
 TokenRows generateGreedy(const Architecture& architecture, const Weights& weights, const Encoded& encoded,
-                         const at::Tensor& prompt_BPD, const GenerateOptions& options, JobContext& context);
+                         const Prompt& prompt, const GenerateOptions& options, JobContext& context);
 
 }  // namespace seprog

@@ -56,7 +56,9 @@ class BaseScorer : public Scorer {
  private:
   Encoded encode(const TokenRows& source, JobContext& context) const {
     const auto phase = context.phase("encode");
-    return model_->architecture->encode(model_->weights, sourceOf(source, *model_));
+    TokenBatch tokens = sourceOf(source, *model_);
+    if (!model_->architecture->answersFromStates()) return Encoded{std::move(tokens), {}};
+    return model_->architecture->encode(model_->weights, tokens);
   }
 
   std::shared_ptr<const Model> model_;
@@ -74,8 +76,7 @@ Targets targetsOf(const PairRows& batch, const Model& model) {
                                      std::to_string(batch.source.rows()) + " sources and " +
                                      std::to_string(batch.target.rows()) + " targets");
   }
-  return makeTargets(batch.target, model.architecture->padId(), model.architecture->vocabulary(),
-                     model.device);
+  return targetsFor(*model.architecture, batch.target, model.device);
 }
 
 void prepareScores(const PairRows& batch, TokenScores& scores) {

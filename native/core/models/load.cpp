@@ -103,7 +103,7 @@ void checkShapes(const Architecture& architecture, const TensorTable& table, con
 
 }  // namespace
 
-Model loadModel(const std::string& directory, const at::Device& device) {
+Model loadModel(const std::string& directory, const at::Device& device, const LoadOptions& options) {
   const std::shared_ptr<const Architecture> architecture =
       makeArchitecture(readJson(directory + "/config.json"));
   TensorTable table;

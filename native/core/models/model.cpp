@@ -19,7 +19,7 @@
 namespace seprog {
 
 Encoded Encoded::select(const at::Tensor& rows_R) const {
-  return Encoded{source.select(rows_R), h_BSD.index_select(0, rows_R)};
+  return Encoded{source.select(rows_R), h_BSD.defined() ? h_BSD.index_select(0, rows_R) : h_BSD};
 }
 
 at::Tensor pool(const at::Tensor& h_BSD, const TokenBatch& tokens, Pooling pooling) {
@@ -63,11 +63,23 @@ Targets makeTargets(const TokenRows& target, int64_t padId, int64_t vocabulary, 
   return withIndices(pad(target, padId, vocabulary, device));
 }
 
+Targets targetsFor(const Architecture& family, const TokenRows& target, const at::Device& device) {
+  if (family.answerKind() == AnswerKind::Label) {
+    for (size_t b = 0; b < target.lengths.size(); ++b) {
+      if (target.lengths[b] == 1) continue;
+      fail(ErrorCode::DataInvalid, "expected exactly one class id for `target` row " + std::to_string(b) +
+                                       " but received " + std::to_string(target.lengths[b]));
+    }
+    return makeTargets(target, 0, family.targetVocabulary(), device);
+  }
+  return makeTargets(target, family.padId(), family.targetVocabulary(), device);
+}
+
 Targets Targets::select(const at::Tensor& rows_R) const { return withIndices(tokens.select(rows_R)); }
 
 at::Tensor Architecture::targetLogits(const Weights& weights, const Encoded& encoded, const Targets& targets,
-                                      const at::Tensor& prompt_BPD, Taps* taps) const {
-  return applyHead(head(weights), targetStates(weights, encoded, targets, prompt_BPD, taps));
+                                      const Prompt& prompt, Taps* taps) const {
+  return applyHead(head(weights), targetStates(weights, encoded, targets, prompt, taps));
 }
 
 }  // namespace seprog

@@ -32,7 +32,24 @@ enum class Pooling { Mean, First, Last };
 /// Mean over real positions, or the first or last real position, of h_BSD: [B, D] (seprog.md R6).
 at::Tensor pool(const at::Tensor& h_BSD, const TokenBatch& tokens, Pooling pooling);
 
-/// Targets of a teacher-forced pass: `target` rows hold y_1 … y_T including the stop token.
+/// How a family answers. Text: a decoder's own sequence, ended by the stop token. Continuation: further tokens
+/// of the source, without one. Label: one class id.
+enum class AnswerKind { Text, Continuation, Label };
+
+/// Where tokens stand beside a prompt: behind it, or at their unprompted positions while prompt rows get no
+/// position vector (seprog.md section 3).
+enum class PromptPositions { Concat, Keep };
+
+/// Vectors placed before the token embeddings, one row of P a row of the batch; undefined rows: no prompt.
+struct Prompt {
+  Prompt(at::Tensor rows = {}, PromptPositions tokenPositions = PromptPositions::Concat)
+      : rows_BPD(std::move(rows)), positions(tokenPositions) {}
+  at::Tensor rows_BPD;
+  PromptPositions positions;
+  int64_t length() const { return rows_BPD.defined() ? rows_BPD.size(1) : 0; }
+};
+
+/// Targets of a teacher-forced pass: `target` rows hold y_1 … y_T including the stop token, or one class id.
 /// `flatRows_N` indexes the real target positions in a flattened [B·T]; `labels_N` are their ids.
 struct Targets {
   TokenBatch tokens;
@@ -45,12 +62,19 @@ struct Targets {
 };
 Targets makeTargets(const TokenRows& target, int64_t padId, int64_t vocabulary, const at::Device& device);
 
+class Architecture;
+/// Targets as a family takes them. Throws DATA_INVALID for an id outside its targets, and for a classifier where
+/// a row has not exactly one.
+Targets targetsFor(const Architecture& family, const TokenRows& target, const at::Device& device);
+
 /// The caller owns decoding state; a step consumes one id per row and gives logits of the next token.
 class DecodeState {
  public:
   virtual ~DecodeState() = default;
-  /// ids_R: last token of each live row. Returns logits_RV. Each call moves one position on.
-  virtual at::Tensor step(const at::Tensor& ids_R) = 0;
+  /// Logits of the first new token, [R, V]. Called once, before next().
+  virtual at::Tensor first() = 0;
+  /// ids_R: last new token of each live row. Returns logits_RV. Each call moves one position on.
+  virtual at::Tensor next(const at::Tensor& ids_R) = 0;
   /// Keeps only these rows of all caches (finished rows are dropped from the batch).
   virtual void keep(const at::Tensor& rows_R) = 0;
 };
@@ -65,6 +89,11 @@ class Architecture {
   virtual int64_t hiddenWidth() const = 0;     // D of encoder states; d_b of seprog.md
   virtual int64_t embeddingWidth() const = 0;  // d of a prompt vector
   virtual int64_t vocabulary() const = 0;
+  virtual AnswerKind answerKind() const { return AnswerKind::Text; }
+  /// Ids a target may hold: the vocabulary, or the number of classes.
+  virtual int64_t targetVocabulary() const { return vocabulary(); }
+  /// Whether answering without a prompt reads the states of encode(); else `source` of Encoded is enough.
+  virtual bool answersFromStates() const { return true; }
   virtual int64_t padId() const = 0;
   virtual int64_t startId() const = 0;
   virtual int64_t stopId() const = 0;
@@ -82,17 +111,17 @@ class Architecture {
 
   virtual Encoded encode(const Weights& weights, const TokenBatch& source, Taps* taps = nullptr) const = 0;
   /// Teacher-forced decoder states in front of the head, at the target positions only: [N, D] in the order of
-  /// `targets.flatRows_N`. `prompt_BPD` undefined: no prompt. Feed them to tokenNll() (train/losses.h), which
+  /// `targets.flatRows_N`. Feed them to tokenNll() (train/losses.h), which
   /// never holds all logits at once.
   virtual at::Tensor targetStates(const Weights& weights, const Encoded& encoded, const Targets& targets,
-                                  const at::Tensor& prompt_BPD, Taps* taps = nullptr) const = 0;
+                                  const Prompt& prompt, Taps* taps = nullptr) const = 0;
   virtual Head head(const Weights& weights) const = 0;
   /// The head on targetStates(): [N, V].
   at::Tensor targetLogits(const Weights& weights, const Encoded& encoded, const Targets& targets,
-                          const at::Tensor& prompt_BPD, Taps* taps = nullptr) const;
+                          const Prompt& prompt, Taps* taps = nullptr) const;
   /// Prompt rows are processed here, once; they do not count towards new tokens.
   virtual std::unique_ptr<DecodeState> startDecode(const Weights& weights, const Encoded& encoded,
-                                                   const at::Tensor& prompt_BPD) const = 0;
+                                                   const Prompt& prompt) const = 0;
 };
 
 /// An immutable base model: a family and its weights on one device.
@@ -105,11 +134,17 @@ struct Model {
 /// Throws UNSUPPORTED for an unknown `model_type`, CONFIG_INVALID for bad fields.
 std::shared_ptr<const Architecture> makeArchitecture(const Json& config);
 
+struct LoadOptions {
+  /// Give a model without a pad token one: a further id whose embedding is the mean of the others (models.md
+  /// section 7). Its logit takes part in every softmax.
+  bool addPadToken = false;
+};
+
 /// Loads a Hugging Face folder: config.json, then model.safetensors or model.safetensors.index.json with its
 /// shards. Half-precision weights are widened to fp32. Throws CHECKPOINT_INVALID (missing, truncated or
 /// malformed file), WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE (a NaN or infinity in a weight), each naming
 /// file and tensor.
-Model loadModel(const std::string& directory, const at::Device& device);
+Model loadModel(const std::string& directory, const at::Device& device, const LoadOptions& options = {});
 Model createModel(const Json& config, uint64_t seed, const at::Device& device);
 /// Writes config.json and model.safetensors atomically. dtype: "fp32" | "fp16" | "bf16".
 void saveModel(const Model& model, const std::string& directory, const std::string& dtype);

@@ -152,10 +152,10 @@ class T5 final : public Architecture {
 
   Encoded encode(const Weights& weights, const TokenBatch& source, Taps* taps) const override;
   at::Tensor targetStates(const Weights& weights, const Encoded& encoded, const Targets& targets,
-                          const at::Tensor& prompt_BPD, Taps* taps) const override;
+                          const Prompt& prompt, Taps* taps) const override;
   Head head(const Weights& weights) const override;
   std::unique_ptr<DecodeState> startDecode(const Weights& weights, const Encoded& encoded,
-                                           const at::Tensor& prompt_BPD) const override;
+                                           const Prompt& prompt) const override;
 
  private:
   friend class T5DecodeState;
@@ -334,18 +334,18 @@ at::Tensor T5::finishBlock(const Scope& block, const at::Tensor& x_ND, const at:
 }
 
 at::Tensor T5::targetStates(const Weights& weights, const Encoded& encoded, const Targets& targets,
-                            const at::Tensor& prompt_BPD, Taps* taps) const {
+                            const Prompt& prompt, Taps* taps) const {
   const Scope decoder = Scope(weights, taps) / "decoder";
   const at::Device device = encoded.h_BSD.device();
   const int64_t rows = targets.tokens.rows();
   const int64_t columns = targets.tokens.columns();
-  const int64_t prompts = prompt_BPD.defined() ? prompt_BPD.size(1) : 0;
+  const int64_t prompts = prompt.length();
   const int64_t positions = prompts + columns;
 
   const at::Tensor start_B1 = at::full({rows, 1}, config_.startId, targets.tokens.ids_BS.options());
   const at::Tensor input_BT = at::cat({start_B1, targets.tokens.ids_BS.narrow(1, 0, columns - 1)}, 1);
   at::Tensor x_BTD = embed(weights, input_BT);
-  if (prompts > 0) x_BTD = at::cat({prompt_BPD, x_BTD}, 1);
+  if (prompts > 0) x_BTD = at::cat({prompt.rows_BPD, x_BTD}, 1);
 
   std::vector<int64_t> lengths(targets.tokens.lengths);
   for (int64_t& length : lengths) length += prompts;
@@ -386,10 +386,12 @@ Head T5::head(const Weights& weights) const {
 
 class T5DecodeState final : public DecodeState {
  public:
-  T5DecodeState(const T5& model, const Weights& weights, const Encoded& encoded, const at::Tensor& prompt_BPD)
+  T5DecodeState(const T5& model, const Weights& weights, const Encoded& encoded, const Prompt& prompt)
       : model_(model),
         weights_(weights),
         head_(model.head(weights_)),
+        rows_(encoded.source.rows()),
+        device_(encoded.h_BSD.device()),
         crossMask_(model.encoderMask(encoded.source)),
         self_(model.config_.decoderBlocks) {
     const Scope decoder = Scope(weights_) / "decoder";
@@ -397,12 +399,16 @@ class T5DecodeState final : public DecodeState {
     for (int64_t i = 0; i < model_.config_.decoderBlocks; ++i) {
       cross_.push_back(model_.crossMemory(decoder, i, memory));
     }
-    if (prompt_BPD.defined() && prompt_BPD.size(1) > 0) {
-      run(prompt_BPD.reshape({-1, model_.config_.width}), prompt_BPD.size(0), prompt_BPD.size(1), false);
+    if (prompt.length() > 0) {
+      run(prompt.rows_BPD.reshape({-1, model_.config_.width}), encoded.source.rows(), prompt.length(), false);
     }
   }
 
-  at::Tensor step(const at::Tensor& ids_R) override {
+  at::Tensor first() override {
+    return next(at::full({rows_}, model_.startId(), at::TensorOptions(at::kLong).device(device_)));
+  }
+
+  at::Tensor next(const at::Tensor& ids_R) override {
     const at::Tensor x_RD = run(model_.embed(weights_, ids_R), ids_R.size(0), 1, true);
     return applyHead(head_, x_RD);
   }
@@ -438,14 +444,16 @@ class T5DecodeState final : public DecodeState {
   const T5& model_;
   Weights weights_;
   Head head_;
+  int64_t rows_;  // before any is dropped
+  at::Device device_;
   at::Tensor crossMask_;
   std::vector<KeysValues> cross_;
   std::vector<KvCache> self_;
 };
 
 std::unique_ptr<DecodeState> T5::startDecode(const Weights& weights, const Encoded& encoded,
-                                             const at::Tensor& prompt_BPD) const {
-  return std::make_unique<T5DecodeState>(*this, weights, encoded, prompt_BPD);
+                                             const Prompt& prompt) const {
+  return std::make_unique<T5DecodeState>(*this, weights, encoded, prompt);
 }
 
 }  // namespace

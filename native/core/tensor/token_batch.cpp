@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <numeric>
@@ -15,6 +16,7 @@ TokenBatch TokenBatch::select(const at::Tensor& rows_R) const {
   TokenBatch out;
   out.ids_BS = ids_BS.index_select(0, rows_R);
   out.mask_BS = mask_BS.index_select(0, rows_R);
+  if (types_BS.defined()) out.types_BS = types_BS.index_select(0, rows_R);
   const at::Tensor rows = rows_R.to(at::kCPU).contiguous();
   const int64_t* row = rows.const_data_ptr<int64_t>();
   out.lengths.reserve(rows.numel());
@@ -42,6 +44,11 @@ TokenBatch pad(const TokenRows& rows, int64_t padId, int64_t vocabulary, const a
                                      " ids for `tokens.lengths` but received a sum of " +
                                      std::to_string(total));
   }
+  if (!rows.types.empty() && rows.types.size() != rows.ids.size()) {
+    fail(ErrorCode::DataInvalid, "expected one type an id (" + std::to_string(rows.ids.size()) +
+                                     ") for `tokens.types` but received " +
+                                     std::to_string(rows.types.size()));
+  }
 
   at::Tensor ids_BS = at::empty({rowCount, width}, at::kLong);
   at::Tensor mask_BS = at::empty({rowCount, width}, at::kBool);
@@ -67,6 +74,15 @@ TokenBatch pad(const TokenRows& rows, int64_t padId, int64_t vocabulary, const a
     batch.fullyReal = batch.fullyReal && length == width;
     batch.lengths.push_back(length);
   }
+  if (!rows.types.empty()) {
+    at::Tensor types_BS = at::zeros({rowCount, width}, at::kLong);
+    size_t at = 0;
+    for (int64_t b = 0; b < rowCount; ++b) {
+      int64_t* type = types_BS.mutable_data_ptr<int64_t>() + b * width;
+      for (int64_t s = 0; s < rows.lengths[b]; ++s) type[s] = rows.types[at++];
+    }
+    batch.types_BS = types_BS.to(device);
+  }
   batch.ids_BS = ids_BS.to(device);
   batch.mask_BS = mask_BS.to(device);
   return batch;
@@ -90,6 +106,8 @@ TokenRows pick(const TokenRows& rows, const std::vector<int64_t>& indices) {
     }
     out.ids.insert(out.ids.end(), rows.ids.begin() + start[b], rows.ids.begin() + start[b + 1]);
     out.lengths.push_back(rows.lengths[b]);
+    if (rows.types.empty()) continue;
+    out.types.insert(out.types.end(), rows.types.begin() + start[b], rows.types.begin() + start[b + 1]);
   }
   return out;
 }

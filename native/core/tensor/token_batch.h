@@ -13,6 +13,7 @@ namespace seprog {
 struct TokenRows {
   std::vector<int32_t> ids;
   std::vector<int32_t> lengths;
+  std::vector<int32_t> types = {};  // token types of sentence pairs, one an id; empty: all 0
   int64_t rows() const { return static_cast<int64_t>(lengths.size()); }
 };
 
@@ -25,8 +26,9 @@ struct PairRows {
 
 /// Right-padded ids. `mask_BS` is true at real tokens. `fullyReal` tells that no row has padding.
 struct TokenBatch {
-  at::Tensor ids_BS;   // int64
-  at::Tensor mask_BS;  // bool
+  at::Tensor ids_BS;    // int64
+  at::Tensor mask_BS;   // bool
+  at::Tensor types_BS;  // int64, 0 at padding; undefined: all 0
   std::vector<int64_t> lengths;
   bool fullyReal = true;
   int64_t rows() const { return ids_BS.size(0); }
@@ -35,7 +37,8 @@ struct TokenBatch {
 };
 
 /// Pads on the right with `padId`. Throws DATA_INVALID when an id is outside [0, vocabulary) (naming row,
-/// column and id), when lengths do not add up to ids, or when there is no row.
+/// column and id), when lengths do not add up to ids, when there are types but not one an id, or when there is
+/// no row.
 TokenBatch pad(const TokenRows& rows, int64_t padId, int64_t vocabulary, const at::Device& device);
 
 /// Rows `first … first+count−1` of ragged rows.

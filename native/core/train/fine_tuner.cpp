@@ -113,7 +113,7 @@ class Tuner : public FineTuner {
     }
     const Weights weights(std::move(table));
     const TokenBatch source = pad(batch.source, family.padId(), family.vocabulary(), device_);
-    const Targets targets = makeTargets(batch.target, family.padId(), family.vocabulary(), device_);
+    const Targets targets = targetsFor(family, batch.target, device_);
     const Head head = family.head(weights);
 
     at::AutoGradMode graph(withGradients);

@@ -33,13 +33,19 @@ class DistinctRows {
  public:
   std::vector<int64_t> add(const TokenRows& rows) {
     std::vector<int64_t> numbers;
-    auto next = rows.ids.begin();
+    size_t next = 0;
     for (const int32_t length : rows.lengths) {
-      std::vector<int32_t> ids(next, next + length);
+      const auto part = [&](const std::vector<int32_t>& values) {
+        return values.empty() ? std::vector<int32_t>(length)
+                              : std::vector<int32_t>(values.begin() + next, values.begin() + next + length);
+      };
+      const std::vector<int32_t> ids = part(rows.ids);
+      const std::vector<int32_t> types = part(rows.types);
       next += length;
-      const auto [entry, isNew] = numberOf_.try_emplace(ids, distinct_.rows());
+      const auto [entry, isNew] = numberOf_.try_emplace({ids, types}, distinct_.rows());
       if (isNew) {
         distinct_.ids.insert(distinct_.ids.end(), ids.begin(), ids.end());
+        distinct_.types.insert(distinct_.types.end(), types.begin(), types.end());
         distinct_.lengths.push_back(length);
       }
       numbers.push_back(entry->second);
@@ -49,7 +55,7 @@ class DistinctRows {
   const TokenRows& rows() const { return distinct_; }
 
  private:
-  std::map<std::vector<int32_t>, int64_t> numberOf_;
+  std::map<std::pair<std::vector<int32_t>, std::vector<int32_t>>, int64_t> numberOf_;
   TokenRows distinct_;
 };
 
@@ -156,8 +162,7 @@ PromptLoss promptLoss(const Model& model, const SeprogSpec& spec, const Encoded&
     TokenLossGradients token;
     {
       const auto phase = context.phase("prompt_forward");
-      const Targets targets =
-          makeTargets(slice(episodes.target, first, count), base.padId(), base.vocabulary(), model.device);
+      const Targets targets = targetsFor(base, slice(episodes.target, first, count), model.device);
       const Encoded rows = x.select(episodes.inScope_B.narrow(0, first, count));
       at::AutoGradMode graph(withGradients);
       pr_GPD.set_requires_grad(withGradients);
