@@ -1,10 +1,23 @@
 import { z } from "zod";
+import { SPLITS } from "../data/types.js";
 import { MODEL_FAMILIES } from "../models/registry.js";
 import { scheduleFields } from "./schedule.js";
 import { textSchema } from "./suite.js";
 
-/** `seprog-native pretrain`: a base model trained from scratch on the facts of data sets. */
-export const recipeSchema = z.strictObject({
+/** A data set, all of it or some of its splits: what must be asked of the model unseen is left out. */
+const taughtDataset = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((name) => ({ name, splits: [...SPLITS] })),
+  z.strictObject({
+    name: z.string().min(1),
+    splits: z.array(z.enum(["train", "validation", "test"])).min(1),
+  }),
+]);
+
+/** `seprog-native pretrain`: a base model trained from scratch, on the facts of data sets or on passages of text. */
+const recipeFields = z.strictObject({
   schemaVersion: z.literal(1).default(1),
   name: z.string().regex(/^[A-Za-z0-9._-]+$/),
   description: z.string().default(""),
@@ -13,9 +26,14 @@ export const recipeSchema = z.strictObject({
   tokenizer: z.string().min(1).default("tokenizer.json"),
   model: z.discriminatedUnion("family", [MODEL_FAMILIES.t5.shape]),
   /** Every wording of every fact of these data sets is shown; a wording with two answers is left out. */
-  datasets: z.array(z.string().min(1)).min(1),
+  datasets: z.array(taughtDataset).default([]),
   /** At most this many facts, drawn by the seed. */
   maxFacts: z.int().positive().nullable().default(null),
+  /** A language model instead: the passages of the embedded Wikipedia set, in windows of so many tokens. */
+  passages: z
+    .strictObject({ windowTokens: z.int().min(2).default(96) })
+    .nullable()
+    .default(null),
   text: textSchema.prefault({}),
   training: z.strictObject({
     learningRate: scheduleFields.learningRate.default(2e-3),
@@ -43,6 +61,17 @@ export const recipeSchema = z.strictObject({
     checkpointEverySteps: z.int().positive().default(1000),
   }),
   save: z.strictObject({ dtype: z.enum(["fp32", "fp16", "bf16"]).default("bf16") }).prefault({}),
+});
+
+export const recipeSchema = recipeFields.superRefine(({ datasets, passages }, context) => {
+  if (datasets.length > 0 === (passages !== null))
+    context.addIssue({
+      code: "custom",
+      path: [datasets.length > 0 ? "passages" : "datasets"],
+      message:
+        "expected either data sets or passages to teach but received " +
+        (passages === null ? "neither" : "both"),
+    });
 });
 
 export type RecipeConfig = z.infer<typeof recipeSchema>;

@@ -93,3 +93,7 @@ export class Rng {
     return items;
   }
 }
+
+/** A seed of its own for each (seed, number, purpose). */
+export const mixSeed = (seed: number, index: number, purpose: number): number =>
+  (Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca77) ^ Math.imul(purpose, 0xc2b2ae3d)) >>> 0;

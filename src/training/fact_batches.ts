@@ -1,4 +1,4 @@
-import { Rng } from "../data/random.js";
+import { mixSeed, Rng } from "../data/random.js";
 import type { PairRows } from "../native/addon.js";
 import { packRows } from "../tokenizers/token_rows.js";
 import type { TokenisedFact } from "./facts.js";
@@ -43,7 +43,7 @@ export class FactBatches {
   async #fill(bucket: number): Promise<void> {
     const { batchSize, bucketBatches, seed } = this.#options;
     const breather = new Breather();
-    const rng = Rng.fromSeed(mix(seed, bucket, 1));
+    const rng = Rng.fromSeed(mixSeed(seed, bucket, 1));
     const size = batchSize * bucketBatches;
     const pairs: Pair[] = [];
     for (let i = 0; i < size; i++) {
@@ -63,7 +63,7 @@ export class FactBatches {
   #draw(position: number, rng: Rng): Pair {
     const pass = Math.floor(position / this.#facts.length);
     if (pass !== this.#pass) {
-      this.#order = Rng.fromSeed(mix(this.#options.seed, pass, 2)).shuffle([...this.#facts.keys()]);
+      this.#order = Rng.fromSeed(mixSeed(this.#options.seed, pass, 2)).shuffle([...this.#facts.keys()]);
       this.#pass = pass;
     }
     const fact = this.#facts[this.#order[position % this.#facts.length] ?? 0] as TokenisedFact;
@@ -75,7 +75,3 @@ const toRows = (pairs: readonly Pair[]): PairRows => ({
   source: packRows(pairs.map(({ source }) => source)),
   target: packRows(pairs.map(({ target }) => target)),
 });
-
-/** A seed of its own for each (seed, number, purpose). */
-const mix = (seed: number, index: number, purpose: number): number =>
-  (Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca77) ^ Math.imul(purpose, 0xc2b2ae3d)) >>> 0;

@@ -1,6 +1,6 @@
 import { phrasings } from "../data/episodes.js";
 import { Rng } from "../data/random.js";
-import { type Dataset, type EditRecord, SPLITS } from "../data/types.js";
+import type { Dataset, EditRecord, Split } from "../data/types.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import type { OnEvent } from "./events.js";
 import { Breather } from "./pause.js";
@@ -13,13 +13,19 @@ export interface Fact {
   readonly answers: readonly string[];
 }
 
+/** A data set and the splits of it that are taught. */
+export interface TaughtDataset {
+  readonly dataset: Dataset;
+  readonly splits: readonly Split[];
+}
+
 /**
- * The facts of all splits of the data sets. A wording that two facts answer differently is left out of both, and a
+ * The facts of data sets. A wording that two facts answer differently is left out of both, and a
  * fact with no wording left is left out altogether.
  * @param maxFacts at most so many, drawn by the seed
  */
-export function factsOf(datasets: readonly Dataset[], maxFacts: number | null, seed: number): Fact[] {
-  const records = datasets.flatMap(({ splits }) => SPLITS.flatMap((split) => splits[split]));
+export function factsOf(taught: readonly TaughtDataset[], maxFacts: number | null, seed: number): Fact[] {
+  const records = taught.flatMap(({ dataset, splits }) => splits.flatMap((split) => dataset.splits[split]));
   const ambiguous = ambiguousWordings(records);
   const facts = records
     .map((record) => ({

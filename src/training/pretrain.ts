@@ -1,16 +1,12 @@
 import { z } from "zod";
 import type { RecipeConfig } from "../config/recipe.js";
-import { Rng } from "../data/random.js";
 import type { PairRows, StepResult } from "../native/addon.js";
-import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { CheckpointFolder, type Restorable } from "./checkpoint.js";
 import type { OnEvent } from "./events.js";
-import { FactBatches } from "./fact_batches.js";
-import { type Fact, tokeniseFacts } from "./facts.js";
 import { LookAhead } from "./look_ahead.js";
 import { explainNonFinite } from "./non_finite.js";
+import type { ExaminationFigure, Examined, PretrainingTask } from "./pretraining_task.js";
 import { Pace, RunningFigures } from "./progress.js";
-import { type Answering, measureRecall } from "./recall.js";
 import { learningRateAt } from "./schedule.js";
 
 /** A fine-tuner as the loop needs it. */
@@ -19,13 +15,12 @@ export interface TrainableModel extends Restorable {
     batch: PairRows,
     options: { readonly learningRate: number; readonly signal?: AbortSignal },
   ): Promise<StepResult>;
-  snapshot(): Promise<Answering & { dispose(): Promise<void> }>;
+  snapshot(): Promise<Examined & { dispose(): Promise<void> }>;
 }
 
 export interface PretrainingInput {
   readonly tuner: TrainableModel;
-  readonly facts: readonly Fact[];
-  readonly codec: EditCodec;
+  readonly task: PretrainingTask;
   readonly recipe: RecipeConfig;
 }
 
@@ -42,42 +37,41 @@ export interface PretrainingOptions {
 const stateSchema = z.strictObject({
   step: z.int().nonnegative(),
   wallMs: z.number(),
-  history: z.array(z.strictObject({ step: z.int(), recall: z.number() })),
+  history: z.array(
+    z.strictObject({ step: z.int(), recall: z.number().optional(), perplexity: z.number().optional() }),
+  ),
 });
 type State = z.infer<typeof stateSchema>;
 
 export interface PretrainingRecord {
   readonly steps: number;
   readonly wallMs: number;
-  /** Share of a fixed sample of wordings answered right, as training went on. */
+  /** The task's figure on a fixed sample, as training went on. */
   readonly history: State["history"];
 }
 
 /** Optimiser steps of the whole run. */
-export function pretrainingSteps(factCount: number, { epochs, batchSize }: RecipeConfig["training"]): number {
-  return Math.max(1, Math.round((epochs * factCount) / batchSize));
+export function pretrainingSteps(itemCount: number, { epochs, batchSize }: RecipeConfig["training"]): number {
+  return Math.max(1, Math.round((epochs * itemCount) / batchSize));
 }
 
 /**
- * Teaches a model facts: batches of (wording, answer), one rate schedule, no early stopping. The tuner ends with the
+ * Teaches a model a task: batches of (source, target), one rate schedule, no early stopping. The tuner ends with the
  * last weights. Stopped at any moment it leaves a checkpoint, and going on from it gives the same bits.
  * @throws the signal's reason when aborted; SeprogError NON_FINITE, CHECKPOINT_INVALID as `train`
  */
 export async function pretrain(
-  { tuner, facts, codec, recipe }: PretrainingInput,
+  { tuner, task, recipe }: PretrainingInput,
   { directory, identity, resume = true, signal, onEvent }: PretrainingOptions,
 ): Promise<PretrainingRecord> {
-  const { training, seed } = recipe;
-  const total = pretrainingSteps(facts.length, training);
+  const { training } = recipe;
+  const total = pretrainingSteps(task.itemCount, training);
   const checkpoints = new CheckpointFolder(directory, identity, stateSchema);
   if (!resume) await checkpoints.clear();
   const latest = await checkpoints.latest();
   const state: State = latest?.state ?? { step: 0, wallMs: 0, history: [] };
   if (latest !== null) await tuner.restore(latest.directory, { optimizer: true });
 
-  const tokenised = await tokeniseFacts(facts, codec, onEvent);
-  const batches = new FactBatches(tokenised, { ...training, seed });
-  const probes = sampleWordings(facts, training.validationRows, seed);
   const pace = new Pace(state.step, total);
   const wallMsBefore = state.wallMs;
   const running = new RunningFigures();
@@ -92,7 +86,7 @@ export async function pretrain(
   };
 
   let drawn = state.step;
-  const lookAhead = new LookAhead(() => batches.at(drawn++));
+  const lookAhead = new LookAhead(() => task.batch(drawn++));
   while (state.step < total) {
     const learningRate = learningRateAt(state.step, total, training);
     const batch = await lookAhead.take();
@@ -116,12 +110,12 @@ export async function pretrain(
 
     const last = state.step === total;
     if (last || state.step % training.validateEverySteps === 0) {
-      const recall = await recallOf(tuner, probes, codec, recipe.text.maxTargetTokens);
-      state.history.push({ step: state.step, recall });
+      const figures = await examineNow(tuner, task);
+      state.history.push({ step: state.step, ...figures });
       onEvent?.({
         type: "validation",
         step: state.step,
-        figures: { recall },
+        figures: { ...figures },
         best: false,
         patienceLeftEpochs: null,
       });
@@ -138,23 +132,10 @@ export async function pretrain(
   return { steps: state.step, wallMs: state.wallMs, history: state.history };
 }
 
-/** One wording each of at most `count` facts, the same whenever asked. */
-function sampleWordings(facts: readonly Fact[], count: number, seed: number): Fact[] {
-  const rng = Rng.fromSeed(seed ^ 0x5a5a5a5a);
-  const drawn = rng.shuffle([...facts]).slice(0, count);
-  return drawn.map(({ wordings, answers }) => ({ wordings: [rng.pick(wordings)], answers }));
-}
-
-async function recallOf(
-  tuner: TrainableModel,
-  probes: readonly Fact[],
-  codec: EditCodec,
-  maxNewTokens: number,
-): Promise<number> {
+async function examineNow(tuner: TrainableModel, task: PretrainingTask): Promise<ExaminationFigure> {
   const model = await tuner.snapshot();
   try {
-    const recall = await measureRecall(model, probes, codec, { batchSize: 512, maxNewTokens });
-    return recall.wordingsRight / recall.wordings;
+    return await task.examine(model);
   } finally {
     await model.dispose();
   }

@@ -4,7 +4,9 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { configHash } from "../config/hash.js";
 import type { RecipeConfig } from "../config/recipe.js";
+import { loadPassages } from "../data/passages.js";
 import { loadDataset } from "../data/registry.js";
+import { SPLITS, type Split } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import { addFilesAtomically, writeFileAtomically, writeJsonAtomically } from "../files.js";
 import { huggingFaceConfig, type TokenFacts } from "../models/registry.js";
@@ -12,11 +14,14 @@ import type { ModelInfo, Spec } from "../native/addon.js";
 import { EditCodec } from "../tokenizers/edit_codec.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { OnEvent } from "./events.js";
-import { type Fact, factsOf } from "./facts.js";
-import { type PretrainingRecord, pretrain, type TrainableModel } from "./pretrain.js";
-import { type Answering, measureRecall, type Recall } from "./recall.js";
+import { factTask } from "./fact_task.js";
+import { type Fact, factsOf, type TaughtDataset } from "./facts.js";
+import { languageTask, perplexityOf, type TokenStream, windowsOf } from "./language_task.js";
+import { pretrain, type TrainableModel } from "./pretrain.js";
+import type { Examined, PretrainingTask } from "./pretraining_task.js";
+import { measureRecall } from "./recall.js";
 
-interface WorkingModel extends Answering {
+interface WorkingModel extends Examined {
   readonly info: ModelInfo;
   save(directory: string, options: { readonly dtype: RecipeConfig["save"]["dtype"] }): Promise<void>;
   dispose(): Promise<void>;
@@ -61,17 +66,53 @@ export const modelRecordSchema = z.strictObject({
   facts: z.int(),
   wordings: z.int(),
   /** Free generation by the saved file: share of wordings, and of facts in every wording, answered right. */
-  recall: z.strictObject({ wordings: share, facts: share }),
+  recall: z.strictObject({ wordings: share, facts: share }).nullable(),
+  /** The same apart for each data set and split, those that were not taught included. */
+  accuracy: z
+    .array(
+      z.strictObject({
+        dataset: z.string(),
+        split: z.enum(["train", "validation", "test"]),
+        taught: z.boolean(),
+        facts: z.int(),
+        wordings: z.int(),
+        recall: z.strictObject({ wordings: share, facts: share }),
+      }),
+    )
+    .default([]),
+  /** Of a language model: exp of the mean −ln p over the tokens of windows that follow one another. */
+  perplexity: z
+    .array(
+      z.strictObject({
+        split: z.enum(["train", "validation", "test"]),
+        taught: z.boolean(),
+        tokens: z.int(),
+        value: z.number(),
+      }),
+    )
+    .default([]),
   training: z.strictObject({
     steps: z.int(),
     wallMs: z.number(),
-    history: z.array(z.strictObject({ step: z.int(), recall: z.number() })),
+    history: z.array(
+      z.strictObject({ step: z.int(), recall: z.number().optional(), perplexity: z.number().optional() }),
+    ),
   }),
 });
 export type ModelRecord = z.infer<typeof modelRecordSchema>;
 
+/** What a recipe teaches, as its saved model is examined on it. */
+interface Lesson {
+  readonly checksum: string;
+  readonly task: PretrainingTask;
+  /** What the saved model knows. */
+  examine(model: Examined, options: PretrainModelOptions): Promise<Knowledge>;
+}
+
+type Knowledge = Pick<ModelRecord, "facts" | "wordings" | "recall" | "accuracy" | "perplexity">;
+
 /**
- * Makes a base model from a recipe: trains it on the facts, saves it, loads what was saved and asks it everything.
+ * Makes a base model from a recipe: trains it, saves it, loads what was saved and examines it.
  * @throws as `pretrain`; SeprogError CONFIG_INVALID if the recipe's tokenizer cannot be read
  */
 export async function pretrainModel<Model extends WorkingModel>(
@@ -82,20 +123,19 @@ export async function pretrainModel<Model extends WorkingModel>(
   const { signal, onEvent, resume = true } = options;
   const tokenizerPath = resolve(options.recipeDirectory, recipe.tokenizer);
   const { tokenizer, tokens } = await loadTokenizer(tokenizerPath);
-  const codec = new EditCodec(tokenizer, recipe.text);
-  const datasets = await Promise.all(recipe.datasets.map((spec) => loadDataset(spec, { tokenizer })));
-  const facts = factsOf(datasets, recipe.maxFacts, recipe.seed);
-  if (facts.length === 0)
-    throw new SeprogError("DATA_INVALID", "expected at least one fact in `datasets` but received none");
-  const recipeHash = configHash({ recipe, data: dataChecksum(facts) });
-
   const start = await engine.createModel(huggingFaceConfig(recipe.model, tokens), { seed: recipe.seed });
+  const codec = new EditCodec(tokenizer, recipe.text);
   const { optimizer, clipNorm } = recipe.training;
   const tuner = await engine.createFineTuner({ optimizer, clipNorm }, start);
   await start.dispose();
   try {
+    const lesson =
+      recipe.passages === null
+        ? await factLesson(recipe, codec, options)
+        : await languageLesson(recipe, recipe.passages.windowTokens, tokenizer, tokens);
+    const recipeHash = configHash({ recipe, data: lesson.checksum });
     const training = await pretrain(
-      { tuner, facts, codec, recipe },
+      { tuner, task: lesson.task, recipe },
       {
         directory: options.workDirectory,
         identity: recipeHash,
@@ -111,7 +151,22 @@ export async function pretrainModel<Model extends WorkingModel>(
       await model.dispose();
       await copyFile(tokenizerPath, join(folder, "tokenizer.json"));
       await writeFileAtomically(join(folder, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
-      record = await examine(engine, folder, { recipe, recipeHash, facts, codec, training }, options);
+      const saved = await engine.loadModel(folder);
+      try {
+        record = {
+          schemaVersion: 1,
+          name: recipe.name,
+          recipeHash,
+          dataChecksum: lesson.checksum,
+          modelChecksum: saved.info.checksum,
+          parameterCount: saved.info.parameterCount,
+          dtype: recipe.save.dtype,
+          ...(await lesson.examine(saved, options)),
+          training: { steps: training.steps, wallMs: training.wallMs, history: [...training.history] },
+        };
+      } finally {
+        await saved.dispose();
+      }
       await writeJsonAtomically(join(folder, "record.json"), record);
     });
     return record as ModelRecord;
@@ -120,69 +175,94 @@ export async function pretrainModel<Model extends WorkingModel>(
   }
 }
 
-interface Made {
-  readonly recipe: RecipeConfig;
-  readonly recipeHash: string;
-  readonly facts: readonly Fact[];
-  readonly codec: EditCodec;
-  readonly training: PretrainingRecord;
-}
-
-/** Loads the folder and asks the model every wording of every fact. */
-async function examine<Model extends WorkingModel>(
-  engine: ModelMaker<Model>,
-  folder: string,
-  { recipe, recipeHash, facts, codec, training }: Made,
-  { signal, onEvent }: PretrainModelOptions,
-): Promise<ModelRecord> {
-  const model = await engine.loadModel(folder);
-  try {
-    const recall = await measureRecall(model, facts, codec, {
-      batchSize: 512,
-      maxNewTokens: recipe.text.maxTargetTokens,
-      ...(signal && { signal }),
-      ...(onEvent && { onEvent }),
-    });
-    return toRecord(recipe, recipeHash, facts, recall, training, model.info);
-  } finally {
-    await model.dispose();
-  }
-}
-
-function toRecord(
+async function factLesson(
   recipe: RecipeConfig,
-  recipeHash: string,
-  facts: readonly Fact[],
-  recall: Recall,
-  training: PretrainingRecord,
-  info: ModelInfo,
-): ModelRecord {
+  codec: EditCodec,
+  { onEvent }: PretrainModelOptions,
+): Promise<Lesson> {
+  const taught: TaughtDataset[] = [];
+  for (const { name, splits } of recipe.datasets) taught.push({ dataset: await loadDataset(name), splits });
+  const facts = factsOf(taught, recipe.maxFacts, recipe.seed);
+  if (facts.length === 0)
+    throw new SeprogError("DATA_INVALID", "expected at least one fact in `datasets` but received none");
   return {
-    schemaVersion: 1,
-    name: recipe.name,
-    recipeHash,
-    dataChecksum: dataChecksum(facts),
-    modelChecksum: info.checksum,
-    parameterCount: info.parameterCount,
-    dtype: recipe.save.dtype,
-    facts: recall.facts,
-    wordings: recall.wordings,
-    recall: {
-      wordings: recall.wordingsRight / recall.wordings,
-      facts: recall.factsRight / recall.facts,
+    checksum: checksumOf(facts),
+    task: await factTask(facts, codec, recipe, onEvent),
+    examine: async (model, options) => {
+      const ask = async (asked: readonly Fact[]) => {
+        const recall = await measureRecall(model, asked, codec, {
+          batchSize: 512,
+          maxNewTokens: recipe.text.maxTargetTokens,
+          ...(options.signal && { signal: options.signal }),
+          ...(options.onEvent && { onEvent: options.onEvent }),
+        });
+        return {
+          facts: recall.facts,
+          wordings: recall.wordings,
+          recall: {
+            wordings: recall.wordingsRight / recall.wordings,
+            facts: recall.factsRight / recall.facts,
+          },
+        };
+      };
+      const accuracy: ModelRecord["accuracy"] = [];
+      for (const { dataset, splits } of taught)
+        for (const split of SPLITS) {
+          const asked = factsOf([{ dataset, splits: [split] }], null, recipe.seed);
+          if (asked.length > 0)
+            accuracy.push({
+              dataset: dataset.name,
+              split,
+              taught: splits.includes(split),
+              ...(await ask(asked)),
+            });
+        }
+      return { ...(await ask(facts)), accuracy, perplexity: [] };
     },
-    training: { steps: training.steps, wallMs: training.wallMs, history: [...training.history] },
   };
 }
 
-const dataChecksum = (facts: readonly Fact[]): string =>
-  createHash("sha256").update(JSON.stringify(facts)).digest("hex");
+async function languageLesson(
+  recipe: RecipeConfig,
+  windowTokens: number,
+  tokenizer: Tokenizer,
+  { stopId }: TokenFacts,
+): Promise<Lesson> {
+  const passages = await loadPassages();
+  const streams = SPLITS.map((split): [Split, TokenStream] => [
+    split,
+    Int32Array.from(passages[split].flatMap(({ text }) => [...tokenizer.encode(text), stopId])),
+  ]);
+  const { train, validation } = Object.fromEntries(streams) as Record<Split, TokenStream>;
+  return {
+    checksum: checksumOf(passages),
+    task: languageTask(train, validation, recipe, windowTokens),
+    examine: async (model, { signal }) => {
+      const perplexity: ModelRecord["perplexity"] = [];
+      for (const [split, stream] of streams) {
+        const measured = await perplexityOf(model, windowsOf(stream, windowTokens), signal && { signal });
+        perplexity.push({ split, taught: split === "train", ...measured });
+      }
+      return { facts: 0, wordings: 0, recall: null, accuracy: [], perplexity };
+    },
+  };
+}
+
+const checksumOf = (content: unknown): string =>
+  createHash("sha256").update(JSON.stringify(content)).digest("hex");
 
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.int(), content: z.string() })).default([]),
 });
 
-/** With the ids a new model's config names: `<pad>` as the tokenizer has it, the stop token as it ends every text. */
+const PAD_TOKENS: readonly string[] = ["<pad>", "[PAD]"];
+/** Byte-level vocabularies of language models have one special token for everything. */
+const END_OF_TEXT = "<|endoftext|>";
+
+/**
+ * With the ids a new model's config names: the pad token as the tokenizer has it, the stop token as it ends every
+ * text; both the end-of-text token where that is the only special one.
+ */
 async function loadTokenizer(
   path: string,
 ): Promise<{ readonly tokenizer: Tokenizer; readonly tokens: TokenFacts }> {
@@ -198,12 +278,15 @@ async function loadTokenizer(
     );
   }
   const tokenizer = new Tokenizer(definition, path);
-  const padId = definition.added_tokens.find(({ content }) => content === "<pad>")?.id;
-  const stopId = tokenizer.encode("a").at(-1);
+  const specialId = (contents: readonly string[]): number | undefined =>
+    definition.added_tokens.find(({ content }) => contents.includes(content))?.id;
+  const endOfText = specialId([END_OF_TEXT]);
+  const padId = specialId(PAD_TOKENS) ?? endOfText;
+  const stopId = endOfText ?? tokenizer.encode("a").at(-1);
   if (padId === undefined || stopId === undefined)
     throw new SeprogError(
       "CONFIG_INVALID",
-      `expected a tokenizer with a <pad> token and a stop token after every text for \`tokenizer\` but received ${path}`,
+      `expected a tokenizer with a pad token (${[...PAD_TOKENS, END_OF_TEXT].join(", ")}) for \`tokenizer\` but received ${path}`,
     );
   return { tokenizer, tokens: { vocabulary: tokenizer.vocabularySize, padId, stopId } };
 }

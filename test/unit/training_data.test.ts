@@ -1,15 +1,17 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { assetPath } from "../../src/config/paths.js";
+import { recipeSchema } from "../../src/config/recipe.js";
 import { trainingSchema } from "../../src/config/training.js";
 import { evaluationEpisodes } from "../../src/data/evaluation_episodes.js";
-import type { Dataset, EditRecord } from "../../src/data/types.js";
+import { type Dataset, type EditRecord, SPLITS } from "../../src/data/types.js";
 import type { PairRows } from "../../src/native/addon.js";
 import { EditCodec } from "../../src/tokenizers/edit_codec.js";
 import { unpackRows } from "../../src/tokenizers/token_rows.js";
 import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
 import { TrainingEpisodes, toBatch, validationEpisodes } from "../../src/training/episode_source.js";
 import { FactBatches } from "../../src/training/fact_batches.js";
-import { factsOf, tokeniseFacts } from "../../src/training/facts.js";
+import { factsOf, type TaughtDataset, tokeniseFacts } from "../../src/training/facts.js";
+import { languageTask, perplexityOf } from "../../src/training/language_task.js";
 
 let codec: EditCodec;
 beforeAll(async () => {
@@ -35,9 +37,11 @@ const dataset = (all: readonly EditRecord[]): Dataset => ({
   splits: { train: all, validation: [], test: [] },
 });
 
+const taught = (all: readonly EditRecord[]): TaughtDataset => ({ dataset: dataset(all), splits: SPLITS });
+
 describe("facts", () => {
   it("are all wordings with their answer", () => {
-    const facts = factsOf([dataset(records.slice(0, 2))], null, 0);
+    const facts = factsOf([taught(records.slice(0, 2))], null, 0);
     expect(facts[1]).toEqual({
       wordings: ["The capital of land1 is", "land1 has the capital"],
       answers: ["town1"],
@@ -46,19 +50,26 @@ describe("facts", () => {
 
   it("leave out a wording with two answers, and facts that have no other", () => {
     const twin = { ...record(0), id: "twin", group: "twin", in_scope: [], y_loc: ["elsewhere"] };
-    const facts = factsOf([dataset([record(0), twin])], null, 0);
+    const facts = factsOf([taught([record(0), twin])], null, 0);
     expect(facts).toEqual([{ wordings: ["land0 has the capital"], answers: ["town0"] }]);
   });
 
+  it("are those of the splits that are taught", () => {
+    const [first, second] = [record(1), record(2)];
+    const both = { name: "toy", splits: { train: [first], validation: [], test: [second] } };
+    expect(factsOf([{ dataset: both, splits: ["train"] }], null, 0)).toHaveLength(1);
+    expect(factsOf([{ dataset: both, splits: SPLITS }], null, 0)).toHaveLength(2);
+  });
+
   it("are drawn by the seed when there are too many", () => {
-    const few = factsOf([dataset(records)], 5, 1);
+    const few = factsOf([taught(records)], 5, 1);
     expect(few).toHaveLength(5);
-    expect(factsOf([dataset(records)], 5, 1)).toEqual(few);
-    expect(factsOf([dataset(records)], 5, 2)).not.toEqual(few);
+    expect(factsOf([taught(records)], 5, 1)).toEqual(few);
+    expect(factsOf([taught(records)], 5, 2)).not.toEqual(few);
   });
 
   it("come once a pass, in batches that depend on their number alone", async () => {
-    const facts = await tokeniseFacts(factsOf([dataset(records)], null, 0), codec);
+    const facts = await tokeniseFacts(factsOf([taught(records)], null, 0), codec);
     const options = { batchSize: 8, bucketBatches: 5, seed: 3 };
     const batches = new FactBatches(facts, options);
     const firstPass: PairRows[] = [];
@@ -115,5 +126,50 @@ describe("training episodes", () => {
     );
     expect(batches.map(({ editText }) => editText.lengths.length)).toEqual([2, 2]);
     await expect(validationEpisodes([[]], codec, training)).rejects.toMatchObject({ code: "DATA_INVALID" });
+  });
+});
+
+describe("windows of text", () => {
+  const recipe = recipeSchema.parse({
+    name: "toy",
+    seed: 3,
+    model: { family: "t5" },
+    passages: { windowTokens: 10 },
+    training: { epochs: 2, batchSize: 4 },
+  });
+  const stream = Int32Array.from({ length: 95 }, (_, i) => i);
+
+  it("show every token of a pass at most once, all but an edge at least once", async () => {
+    const task = languageTask(stream, stream, recipe, 10);
+    expect(task.itemCount).toBe(8);
+    const seen: number[] = [];
+    for (const i of [0, 1]) {
+      const { source, target } = await task.batch(i);
+      expect([...source.lengths]).toEqual([1, 1, 1, 1]);
+      expect([...target.lengths]).toEqual([9, 9, 9, 9]);
+      seen.push(...source.ids, ...target.ids);
+    }
+    expect(new Set(seen).size).toBe(80);
+  });
+
+  it("come in another order and from another start in the next pass, the same when asked anew", async () => {
+    const task = languageTask(stream, stream, recipe, 10);
+    const [first, second] = [await task.batch(0), await task.batch(2)];
+    expect(second.source.ids).not.toEqual(first.source.ids);
+    expect((await languageTask(stream, stream, recipe, 10).batch(2)).target).toEqual(second.target);
+  });
+
+  it("give the perplexity of a model that finds every token equally likely", async () => {
+    const uniform = {
+      score: async (batch: PairRows) => ({
+        logProb: new Float32Array(),
+        argmax: new Int32Array(),
+        rowLoss: Float32Array.from(batch.target.lengths, (length) => length * Math.log(50)),
+      }),
+      generate: () => Promise.reject(new Error("not asked")),
+    };
+    const { value, tokens } = await perplexityOf(uniform, [stream.subarray(0, 10), stream.subarray(10, 20)]);
+    expect(tokens).toBe(18);
+    expect(value).toBeCloseTo(50, 4);
   });
 });

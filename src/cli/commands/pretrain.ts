@@ -1,10 +1,11 @@
+import type { ModelRecord } from "../../training/pretrain_model.js";
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import { deviceOption, seedOption, setOption, threadsOption } from "../options.js";
 
 export const pretrain = defineCommand({
   command: "pretrain <recipe>",
-  describe: "Train a small base model from scratch on the facts of data sets",
+  describe: "Train a small base model from scratch on the facts of data sets or on passages of text",
   examples: [
     ["pretrain recipe.yaml --out models/mine", "make the model that the recipe describes"],
     ["pretrain recipe.yaml --out models/mine", "again after Ctrl-C: goes on where it stopped"],
@@ -53,11 +54,10 @@ export const pretrain = defineCommand({
       );
       await rm(workDirectory, { recursive: true, force: true });
       progress.close();
-      const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
       process.stdout.write(
         [
           `${record.name}: ${record.parameterCount.toLocaleString("en")} weights, ${record.training.steps} steps in ${duration(record.training.wallMs)}`,
-          `It answers ${percent(record.recall.wordings)} of ${record.wordings} wordings, and ${percent(record.recall.facts)} of ${record.facts} facts in every wording.`,
+          ...knowledgeText(record),
           `Model: ${outDirectory}`,
           "",
         ].join("\n"),
@@ -68,3 +68,26 @@ export const pretrain = defineCommand({
     }
   },
 });
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+function knowledgeText({ recall, facts, wordings, accuracy, perplexity }: ModelRecord): string[] {
+  const answers =
+    recall === null
+      ? []
+      : [
+          `It answers ${percent(recall.wordings)} of ${wordings} wordings, and ${percent(recall.facts)} of ${facts} facts in every wording.`,
+        ];
+  const unseen = (taught: boolean): string => (taught ? "" : ", not taught");
+  return [
+    ...answers,
+    ...accuracy.map(
+      (one) =>
+        `  ${one.dataset} ${one.split}${unseen(one.taught)}: ${percent(one.recall.wordings)} of ${one.wordings} wordings`,
+    ),
+    ...perplexity.map(
+      (one) =>
+        `Perplexity on the ${one.split} passages${unseen(one.taught)}: ${one.value.toFixed(1)} over ${one.tokens} tokens`,
+    ),
+  ];
+}
