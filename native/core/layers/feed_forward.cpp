@@ -9,8 +9,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <bit>
 
+#include "exponential.h"
 #include "linear.h"
 #include "vectorise.h"
 
@@ -24,23 +24,6 @@ constexpr int64_t kGrainElements = 1 << 14;
 // gelu_new(a) = a·σ(2u), u = √(2/π)·(a + 0.044715·a³): the tanh of the usual form is a logistic function.
 constexpr float kTwoRoot = 1.5957691216057308f;
 constexpr float kCubic = 0.044715f;
-
-/// e^x within 2 ulp, branch-free so that loops over it vectorise (Cody and Waite's reduction, Taylor to
-/// degree 6).
-inline float exponential(float x) {
-  x = std::min(std::max(x, -87.0f), 88.0f);
-  constexpr float kRound = 12582912.0f;  // 1.5 · 2^23: adding and taking it away rounds to an integer
-  const float n = (x * 1.44269504f + kRound) - kRound;
-  const float r = (x - n * 0.693145752f) - n * 1.42860677e-6f;
-  float p = 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
-}
 
 inline float gateOf(float a) { return 1.0f / (1.0f + exponential(-kTwoRoot * (a + kCubic * a * a * a))); }
 

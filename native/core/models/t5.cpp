@@ -19,11 +19,12 @@
 #include "../layers/feed_forward.h"
 #include "../layers/kv_cache.h"
 #include "../layers/linear.h"
+#include "../layers/multi_head.h"
 #include "../layers/ragged.h"
 #include "../layers/relative_bias.h"
 #include "../layers/rms_norm.h"
-#include "../options.h"
 #include "../tensor/random.h"
+#include "config_fields.h"
 
 namespace seprog {
 namespace {
@@ -47,25 +48,6 @@ struct T5Config {
   bool untied = false;     // the file must hold a head of its own
   bool scaleHead = false;  // hidden states times D^(−1/2) in front of the head
 };
-
-int64_t integerFrom(Options& options, const std::string& key, int64_t lowest,
-                    std::optional<int64_t> fallback = {}) {
-  const int64_t value = options.integer(key, fallback);
-  if (value < lowest) {
-    fail(ErrorCode::ConfigInvalid, "expected a whole number of at least " + std::to_string(lowest) +
-                                       " for `config." + key + "` but received " + std::to_string(value));
-  }
-  return value;
-}
-
-int64_t tokenFrom(Options& options, const std::string& key, int64_t vocabulary, int64_t fallback) {
-  const int64_t id = integerFrom(options, key, 0, fallback);
-  if (id >= vocabulary) {
-    fail(ErrorCode::ConfigInvalid, "expected an id below vocab_size " + std::to_string(vocabulary) +
-                                       " for `config." + key + "` but received " + std::to_string(id));
-  }
-  return id;
-}
 
 T5Config parseConfig(const Json& json) {
   Options options(json, "config");
@@ -92,19 +74,9 @@ T5Config parseConfig(const Json& json) {
   const bool tied = options.boolean("tie_word_embeddings", true);
   config.scaleHead = options.boolean("scale_decoder_outputs", tied);
   config.untied = !tied && !options.has("scale_decoder_outputs");
-  if (const Json* names = json.find("architectures"); names != nullptr && names->isArray()) {
-    for (const Json& name : names->array()) {
-      config.encoderOnly = config.encoderOnly || (name.isString() && name.string() == "T5EncoderModel");
-    }
-  }
+  config.encoderOnly = hasClass(json, "T5EncoderModel");
   return config;
 }
-
-/// Keys and values of one attention layer over some columns.
-struct KeysValues {
-  at::Tensor k_BHKC;
-  at::Tensor v_BHKC;
-};
 
 /// The real positions of an encoder's output: what cross-attention projects.
 struct EncodedRows {
