@@ -23,6 +23,8 @@ export class PrecompiledCharsmap {
   constructor(base64: string) {
     const bytes = Buffer.from(base64, "base64");
     const trieBytes = bytes.readUInt32LE(0);
+    if (trieBytes % 4 !== 0 || 4 + trieBytes > bytes.length)
+      throw new RangeError(`a character map of ${bytes.length} bytes whose trie has ${trieBytes}`);
     this.#units = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => bytes.readUInt32LE(4 + 4 * i));
     this.#replacements = bytes.subarray(4 + trieBytes);
     const ascii = String.fromCharCode(...Array.from({ length: 0x7f - 0x20 }, (_, i) => 0x20 + i));

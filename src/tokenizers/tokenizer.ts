@@ -1,43 +1,30 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { SeprogError } from "../errors.js";
-import {
-  type HubNormalizer,
-  type HubTokenizer,
-  HubTokenizerClass,
-  PrecompiledNormalizer,
-} from "./hub_library.js";
-import { PrecompiledCharsmap } from "./precompiled_charsmap.js";
-import { packRows, type TokenRows, unpackRows } from "./token_rows.js";
+import { type HubTokenizer, HubTokenizerClass } from "./hub_library.js";
+import { repair } from "./hub_repairs.js";
+import { concatenate, packRows, type TokenRow, type TokenRows, unpackRows } from "./token_rows.js";
+import { readDefinition } from "./tokenizer_files.js";
 
-export interface EncodeOptions {
+export interface CutOptions {
   /** Longest row, special tokens included; default no limit. */
   readonly maxTokens?: number;
   /** Which end of a text that is too long is kept; default "start". Special tokens are always kept. */
   readonly keep?: "start" | "end";
 }
 
+export interface EncodeOptions extends CutOptions {
+  /** Those of the family to put around the text; default "both". "after": only what ends a text. */
+  readonly specialTokens?: "both" | "after" | "none";
+}
+
 /** Rows kept; the oldest go first. */
 const CACHED_TEXTS = 65_536;
-
-/**
- * `@huggingface/tokenizers` 0.2.0 replaces precompiled maps by a fixed list that differs from T5's in zero-width
- * characters: the map itself is put in its place.
- */
-function repairPrecompiled(normalizer: HubNormalizer): void {
-  const charsmap = normalizer.config.precompiled_charsmap;
-  if (normalizer instanceof PrecompiledNormalizer && typeof charsmap === "string") {
-    const map = new PrecompiledCharsmap(charsmap);
-    normalizer.normalize = (text) => map.normalize(text);
-  }
-  for (const part of normalizer.normalizers ?? []) repairPrecompiled(part);
-}
 
 /** Texts to ids and back, by a Hugging Face `tokenizer.json`. */
 export class Tokenizer {
   readonly #hub: HubTokenizer;
   readonly #prefix: readonly number[];
   readonly #suffix: readonly number[];
+  readonly #separator: readonly number[] | undefined;
   readonly #bodies = new Map<string, Int32Array>();
   /** Largest id plus one. */
   readonly vocabularySize: number;
@@ -52,63 +39,69 @@ export class Tokenizer {
   constructor(definition: object, source = "tokenizer.json") {
     try {
       this.#hub = new HubTokenizerClass(definition, { clean_up_tokenization_spaces: false });
-      if (this.#hub.normalizer !== null) repairPrecompiled(this.#hub.normalizer);
+      repair(this.#hub);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       const code = /^Unknown|not supported/i.test(reason) ? "UNSUPPORTED" : "CHECKPOINT_INVALID";
       throw new SeprogError(code, `expected a tokenizer in ${source} but received: ${reason}`, { cause });
     }
-    this.vocabularySize = Math.max(...this.#hub.get_vocab().values()) + 1;
+    this.vocabularySize = this.#hub.model?.vocab.length ?? 0;
     const unknown = this.#hub.model?.unk_token_id;
     this.unknownId = typeof unknown === "number" ? unknown : undefined;
     [this.#prefix, this.#suffix] = this.#findSpecialTokens();
+    this.#separator = this.#findSeparator();
   }
 
   /**
-   * @param folder a Hugging Face model folder
-   * @throws SeprogError CHECKPOINT_INVALID if `tokenizer.json` is missing or no tokenizer
+   * @param folder a Hugging Face model folder: `tokenizer.json`, or the family's own files
+   * @throws SeprogError CHECKPOINT_INVALID if the files are missing or damaged, UNSUPPORTED if they are of a form that
+   * is not known
    */
   static async load(folder: string): Promise<Tokenizer> {
-    const path = join(folder, "tokenizer.json");
-    let definition: unknown;
-    try {
-      definition = JSON.parse(await readFile(path, "utf8"));
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new SeprogError(
-        "CHECKPOINT_INVALID",
-        `expected a tokenizer at ${path} but received: ${reason}; save the tokenizer in its fast form (tokenizer.json)`,
-        { cause },
-      );
-    }
-    if (typeof definition !== "object" || definition === null)
-      throw new SeprogError("CHECKPOINT_INVALID", `expected a JSON object at ${path}`);
+    const { definition, path } = await readDefinition(folder);
     return new Tokenizer(definition, path);
+  }
+
+  /** Tokens that the family puts before every text. */
+  get prefix(): readonly number[] {
+    return this.#prefix;
+  }
+
+  /** Tokens that the family puts after every text; the last is the stop token of a sequence model. */
+  get suffix(): readonly number[] {
+    return this.#suffix;
+  }
+
+  /** Whether the family has a form for two texts that tells them apart by token types. */
+  get takesPairs(): boolean {
+    return this.#separator !== undefined;
   }
 
   /**
    * Ids with the special tokens of the family around them.
    * @throws SeprogError CONFIG_INVALID if `maxTokens` leaves no room beside the special tokens
    */
-  encode(
-    text: string,
-    { maxTokens = Number.POSITIVE_INFINITY, keep = "start" }: EncodeOptions = {},
-  ): Int32Array {
-    const body = this.#body(text);
-    const room = maxTokens - this.#prefix.length - this.#suffix.length;
-    if (room < 1)
-      throw new SeprogError(
-        "CONFIG_INVALID",
-        `expected room for a token beside ${this.#prefix.length + this.#suffix.length} special ones for \`maxTokens\` ` +
-          `but received ${maxTokens}`,
-      );
-    const from = keep === "end" ? Math.max(0, body.length - room) : 0;
-    const kept = body.length <= room ? body : body.subarray(from, from + room);
-    const ids = new Int32Array(this.#prefix.length + kept.length + this.#suffix.length);
-    ids.set(this.#prefix);
-    ids.set(kept, this.#prefix.length);
-    ids.set(this.#suffix, this.#prefix.length + kept.length);
-    return ids;
+  encode(text: string, { specialTokens = "both", ...cut }: EncodeOptions = {}): Int32Array {
+    const prefix = specialTokens === "both" ? this.#prefix : [];
+    const suffix = specialTokens === "none" ? [] : this.#suffix;
+    const [body = []] = cutTogether([this.#body(text)], prefix.length + suffix.length, cut);
+    return concatenate([prefix, body, suffix]);
+  }
+
+  /**
+   * Two texts as one row, cut as if they were one text: BERT's [CLS] a [SEP] b [SEP], with types 0 up to the first
+   * separator and 1 after it.
+   * @throws SeprogError UNSUPPORTED for families without such a form, CONFIG_INVALID as `encode`
+   */
+  encodePair(a: string, b: string, cut: CutOptions = {}): Required<TokenRow> {
+    const separator = this.#separator;
+    if (separator === undefined)
+      throw new SeprogError("UNSUPPORTED", "expected a tokenizer with a form for sentence pairs, as BERT's");
+    const special = this.#prefix.length + separator.length + this.#suffix.length;
+    const [first = [], second = []] = cutTogether([this.#body(a), this.#body(b)], special, cut);
+    const ids = concatenate([this.#prefix, first, separator, second, this.#suffix]);
+    const secondFrom = this.#prefix.length + first.length + separator.length;
+    return { ids, types: new Int32Array(ids.length).fill(1, secondFrom) };
   }
 
   encodeBatch(texts: readonly string[], options: EncodeOptions = {}): TokenRows {
@@ -171,4 +164,43 @@ export class Tokenizer {
       "expected a tokenizer that puts special tokens around a text, not inside",
     );
   }
+
+  /** Between the texts of a pair; undefined unless the second has token type 1 and one separator ends each. */
+  #findSeparator(): readonly number[] | undefined {
+    const bare = this.#hub.encode("a", { add_special_tokens: false }).ids;
+    const pair = this.#hub.encode("a", { text_pair: "a", return_token_type_ids: true });
+    const from = this.#prefix.length + bare.length;
+    const separator = pair.ids.slice(from, pair.ids.length - bare.length - this.#suffix.length);
+    const isPair =
+      pair.token_type_ids?.at(-1) === 1 &&
+      separator.length > 0 &&
+      separator.length === this.#suffix.length &&
+      separator.every((id, i) => id === this.#suffix[i]);
+    return isPair ? separator : undefined;
+  }
+}
+
+/**
+ * The kept parts of texts that share one row beside `special` other tokens.
+ * @throws SeprogError CONFIG_INVALID if no token of them has room
+ */
+function cutTogether(
+  bodies: readonly Int32Array[],
+  special: number,
+  { maxTokens = Number.POSITIVE_INFINITY, keep = "start" }: CutOptions,
+): Int32Array[] {
+  const room = maxTokens - special;
+  if (room < 1)
+    throw new SeprogError(
+      "CONFIG_INVALID",
+      `expected room for a token beside ${special} special ones for \`maxTokens\` but received ${maxTokens}`,
+    );
+  const total = bodies.reduce((sum, { length }) => sum + length, 0);
+  const from = keep === "end" ? Math.max(0, total - room) : 0;
+  let at = 0;
+  return bodies.map((body) => {
+    const kept = body.subarray(Math.max(0, from - at), Math.max(0, from + room - at));
+    at += body.length;
+    return kept;
+  });
 }
