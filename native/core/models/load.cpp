@@ -90,8 +90,13 @@ void checkShapes(const Architecture& architecture, const TensorTable& table, con
   for (const auto& [name, shape] : architecture.expectedWeights()) {
     const auto found = table.find(name);
     if (found == table.end()) {
+      const bool head =
+          name.find("classifier") != std::string::npos || name.find("pooler") != std::string::npos;
       fail(ErrorCode::WeightMissing,
-           "expected a tensor for `" + name + "` in " + from + " but received none");
+           "expected a tensor for `" + name + "` in " + from + " but received none" +
+               (head ? "; this is an encoder without a classification head: name a checkpoint that was "
+                       "fine-tuned to the task, or use this one as edit encoder"
+                     : ""));
     }
     if (found->second.sizes() != at::IntArrayRef(shape)) {
       fail(ErrorCode::ShapeMismatch, "expected shape " + shapeText(shape) + " for `" + name + "` in " + from +
@@ -103,9 +108,15 @@ void checkShapes(const Architecture& architecture, const TensorTable& table, con
 
 }  // namespace
 
+Json readConfig(const std::string& directory) { return readJson(directory + "/config.json"); }
+
 Model loadModel(const std::string& directory, const at::Device& device, const LoadOptions& options) {
-  const std::shared_ptr<const Architecture> architecture =
-      makeArchitecture(readJson(directory + "/config.json"));
+  return loadModel(directory, readConfig(directory), device, options);
+}
+
+Model loadModel(const std::string& directory, const Json& config, const at::Device& device,
+                const LoadOptions& options) {
+  const std::shared_ptr<const Architecture> architecture = makeArchitecture(config);
   TensorTable table;
   std::map<std::string, std::string> fileOf;
   for (const std::string& path : weightFiles(directory)) {

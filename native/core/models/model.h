@@ -140,11 +140,17 @@ struct LoadOptions {
   bool addPadToken = false;
 };
 
+/// config.json of a model folder. Throws CHECKPOINT_INVALID when it is missing or no JSON.
+Json readConfig(const std::string& directory);
+
 /// Loads a Hugging Face folder: config.json, then model.safetensors or model.safetensors.index.json with its
 /// shards. Half-precision weights are widened to fp32. Throws CHECKPOINT_INVALID (missing, truncated or
 /// malformed file), WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE (a NaN or infinity in a weight), each naming
 /// file and tensor.
 Model loadModel(const std::string& directory, const at::Device& device, const LoadOptions& options = {});
+/// The same, with `config` in place of the folder's own.
+Model loadModel(const std::string& directory, const Json& config, const at::Device& device,
+                const LoadOptions& options = {});
 Model createModel(const Json& config, uint64_t seed, const at::Device& device);
 /// Writes config.json and model.safetensors atomically. dtype: "fp32" | "fp16" | "bf16".
 void saveModel(const Model& model, const std::string& directory, const std::string& dtype);

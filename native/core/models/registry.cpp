@@ -1,5 +1,7 @@
 // Base model families by the `model_type` of config.json. A new family is one file here and one line below.
 #include "../error.h"
+#include "bert.h"
+#include "distilbert.h"
 #include "model.h"
 #include "t5.h"
 
@@ -10,7 +12,7 @@ struct Family {
   const char* modelType;
   std::shared_ptr<const Architecture> (*make)(const Json& config);
 };
-constexpr Family kFamilies[] = {{"t5", makeT5}};
+constexpr Family kFamilies[] = {{"t5", makeT5}, {"bert", makeBert}, {"distilbert", makeDistilBert}};
 
 }  // namespace
 

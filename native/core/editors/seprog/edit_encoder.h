@@ -12,7 +12,8 @@ namespace seprog {
 /// one.
 Model encoderOf(const Model& model);
 
-/// Loads any folder loadModel() takes and keeps its encoder.
+/// Loads the encoder of a Hugging Face folder, which need hold no decoder and no head. Throws as loadModel()
+/// and encoderOf() do.
 Model loadEncoder(const std::string& directory, const at::Device& device);
 
 }  // namespace seprog

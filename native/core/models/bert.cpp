@@ -1,0 +1,308 @@
+// B rows, S source columns, P prompt rows, T = P + S, D hidden width, N real positions packed row after row, C
+// classes.
+#include "bert.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/tanh.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+#include "../error.h"
+#include "../layers/activation.h"
+#include "../layers/attention.h"
+#include "../layers/layer_norm.h"
+#include "../layers/linear.h"
+#include "../layers/multi_head.h"
+#include "../layers/ragged.h"
+#include "../options.h"
+#include "../tensor/random.h"
+#include "classifier.h"
+#include "config_fields.h"
+
+namespace seprog {
+namespace {
+
+struct BertConfig {
+  int64_t width = 0;
+  int64_t innerWidth = 0;
+  int64_t heads = 0;
+  int64_t layers = 0;
+  int64_t vocabulary = 0;
+  int64_t positions = 0;
+  int64_t types = 0;
+  int64_t logits = 0;
+  int64_t padId = 0;
+  int64_t startId = 0;
+  int64_t stopId = 0;
+  double epsilon = 0;
+  double initialDeviation = 0;
+  bool encoderOnly = false;  // neither pooler nor head
+};
+
+BertConfig parseConfig(const Json& json) {
+  Options options(json, "config");
+  BertConfig config;
+  config.width = integerFrom(options, "hidden_size", 1);
+  config.innerWidth = integerFrom(options, "intermediate_size", 1);
+  config.heads = integerFrom(options, "num_attention_heads", 1);
+  config.layers = integerFrom(options, "num_hidden_layers", 1);
+  config.vocabulary = integerFrom(options, "vocab_size", 1);
+  config.positions = integerFrom(options, "max_position_embeddings", 1);
+  config.types = integerFrom(options, "type_vocab_size", 1, 2);
+  config.logits = logitsFrom(options);
+  config.padId = tokenFrom(options, "pad_token_id", config.vocabulary, 0);
+  const SpecialIds specials = specialsFrom(options, config.vocabulary, config.padId);
+  config.startId = specials.cls;
+  config.stopId = specials.sep;
+  config.epsilon = options.number("layer_norm_eps", 1e-12);
+  config.initialDeviation = options.number("initializer_range", 0.02);
+  config.encoderOnly = hasClass(json, "BertModel");
+  if (config.width % config.heads != 0) {
+    fail(ErrorCode::ConfigInvalid,
+         "expected a multiple of num_attention_heads " + std::to_string(config.heads) +
+             " for `config.hidden_size` but received " + std::to_string(config.width));
+  }
+  const auto only = [&](const char* key, const char* supported) {
+    const std::string value = options.string(key, supported);
+    if (value == supported) return;
+    fail(ErrorCode::Unsupported, "expected \"" + std::string(supported) + "\" for `config." + key +
+                                     "` but received \"" + value + "\"");
+  };
+  only("hidden_act", "gelu");
+  only("position_embedding_type", "absolute");
+  return config;
+}
+
+class Bert final : public Architecture {
+ public:
+  Bert(const Json& json, const BertConfig& config)
+      : json_(json),
+        config_(config),
+        attention_(config.heads, {"self.query", "self.key", "self.value", "output.dense"}) {}
+
+  const std::string& family() const override {
+    static const std::string name = "bert";
+    return name;
+  }
+  const Json& config() const override { return json_; }
+  int64_t hiddenWidth() const override { return config_.width; }
+  int64_t embeddingWidth() const override { return config_.width; }
+  int64_t vocabulary() const override { return config_.vocabulary; }
+  AnswerKind answerKind() const override { return AnswerKind::Label; }
+  int64_t targetVocabulary() const override { return classesOf(config_.logits); }
+  int64_t padId() const override { return config_.padId; }
+  int64_t startId() const override { return config_.startId; }
+  int64_t stopId() const override { return config_.stopId; }
+  const at::Tensor& embeddingTable(const Weights& weights) const override {
+    return weights.at("bert.embeddings.word_embeddings.weight");
+  }
+
+  std::vector<std::pair<std::string, std::vector<int64_t>>> expectedWeights() const override;
+  TensorTable initialise(uint64_t seed) const override;
+  void normaliseNames(TensorTable& table) const override;
+  std::vector<std::string> editableWeights() const override;
+
+  Encoded encode(const Weights& weights, const TokenBatch& source, Taps* taps) const override;
+  at::Tensor targetStates(const Weights& weights, const Encoded& encoded, const Targets& targets,
+                          const Prompt& prompt, Taps* taps) const override {
+    return pooled(weights, encoded, prompt, taps).index_select(0, targets.rowOf_N);
+  }
+  Head head(const Weights& weights) const override { return classHead(weights); }
+  std::unique_ptr<DecodeState> startDecode(const Weights& weights, const Encoded& encoded,
+                                           const Prompt& prompt) const override {
+    return classState(applyHead(head(weights), pooled(weights, encoded, prompt, nullptr)));
+  }
+
+ private:
+  at::Tensor norm(const Scope& scope, const std::string& name, const at::Tensor& x_ND) const {
+    return layerNorm(scope, name, x_ND, config_.epsilon);
+  }
+  at::Tensor positionRows(const Scope& embeddings, int64_t first, int64_t count) const {
+    return embeddings["position_embeddings.weight"].narrow(0, first, count);
+  }
+  at::Tensor embedTokens(const Scope& embeddings, const TokenBatch& source, int64_t firstPosition) const;
+  at::Tensor embedPrompt(const Scope& embeddings, const Prompt& prompt) const;
+  /// What a layer does once its keys and values are known, for the positions of `queries` alone.
+  at::Tensor finishLayer(const Scope& layer, const at::Tensor& x_ND, const RaggedLayout& queries,
+                         const KeysValues& seen, const at::Tensor& mask) const;
+  /// State of [CLS] behind the last layer of a pass over [pr ; source]: [B, D].
+  at::Tensor promptedFirst(const Scope& bert, const TokenBatch& source, const Prompt& prompt) const;
+  /// What the head reads: [B, D].
+  at::Tensor pooled(const Weights& weights, const Encoded& encoded, const Prompt& prompt, Taps* taps) const;
+
+  Json json_;
+  BertConfig config_;
+  MultiHead attention_;
+};
+
+std::string layerName(int64_t index) { return "bert.encoder.layer." + std::to_string(index) + "."; }
+
+std::vector<std::pair<std::string, std::vector<int64_t>>> Bert::expectedWeights() const {
+  const int64_t width = config_.width;
+  std::vector<std::pair<std::string, std::vector<int64_t>>> all;
+  const auto linear = [&](const std::string& name, int64_t out, int64_t in) {
+    all.push_back({name + ".weight", {out, in}});
+    all.push_back({name + ".bias", {out}});
+  };
+  const auto norm = [&](const std::string& name) {
+    all.push_back({name + ".weight", {width}});
+    all.push_back({name + ".bias", {width}});
+  };
+  const std::string embeddings = "bert.embeddings.";
+  all.push_back({embeddings + "word_embeddings.weight", {config_.vocabulary, width}});
+  all.push_back({embeddings + "position_embeddings.weight", {config_.positions, width}});
+  all.push_back({embeddings + "token_type_embeddings.weight", {config_.types, width}});
+  norm(embeddings + "LayerNorm");
+  for (int64_t i = 0; i < config_.layers; ++i) {
+    const std::string layer = layerName(i);
+    for (const char* name : {"query", "key", "value"}) linear(layer + "attention.self." + name, width, width);
+    linear(layer + "attention.output.dense", width, width);
+    norm(layer + "attention.output.LayerNorm");
+    linear(layer + "intermediate.dense", config_.innerWidth, width);
+    linear(layer + "output.dense", width, config_.innerWidth);
+    norm(layer + "output.LayerNorm");
+  }
+  if (config_.encoderOnly) return all;
+  linear("bert.pooler.dense", width, width);
+  linear("classifier", config_.logits, width);
+  return all;
+}
+
+TensorTable Bert::initialise(uint64_t seed) const {
+  TensorTable table;
+  for (const auto& [name, shape] : expectedWeights()) {
+    if (name.ends_with(".bias")) {
+      table.emplace(name, at::zeros(shape, at::kFloat));
+    } else if (name.ends_with("LayerNorm.weight")) {
+      table.emplace(name, at::ones(shape, at::kFloat));
+    } else {
+      table.emplace(name, Random(seed, name).normalTensor(shape, 0, config_.initialDeviation));
+    }
+  }
+  table.at("bert.embeddings.word_embeddings.weight").select(0, config_.padId).zero_();
+  return table;
+}
+
+void Bert::normaliseNames(TensorTable& table) const {
+  // The encoder alone is saved without a prefix; MEND wraps it in a module named `model`.
+  const auto canonical = [](std::string name) {
+    if (name.starts_with("model.")) name.erase(0, 6);
+    for (const char* part : {"embeddings.", "encoder.", "pooler."}) {
+      if (name.starts_with(part)) name.insert(0, "bert.");
+    }
+    const auto replaceTail = [&](std::string_view old, std::string_view now) {
+      if (name.ends_with(old)) name.replace(name.size() - old.size(), old.size(), now);
+    };
+    replaceTail("LayerNorm.gamma", "LayerNorm.weight");
+    replaceTail("LayerNorm.beta", "LayerNorm.bias");
+    return name;
+  };
+  TensorTable renamed;
+  for (auto& [name, tensor] : table) {
+    std::string known = canonical(name);
+    const bool head = known.starts_with("bert.pooler.") || known.starts_with("classifier.");
+    if (known.starts_with("cls.") || known == "bert.embeddings.position_ids" ||
+        known == "bert.embeddings.token_type_ids" || (head && config_.encoderOnly)) {
+      continue;
+    }
+    renamed.emplace(std::move(known), std::move(tensor));
+  }
+  table = std::move(renamed);
+}
+
+std::vector<std::string> Bert::editableWeights() const {
+  std::vector<std::string> names;
+  for (int64_t i = std::max<int64_t>(config_.layers - 2, 0); i < config_.layers; ++i) {
+    for (const char* matrix : {"intermediate", "output"})
+      names.push_back(layerName(i) + matrix + ".dense.weight");
+  }
+  return names;
+}
+
+at::Tensor Bert::embedTokens(const Scope& embeddings, const TokenBatch& source, int64_t firstPosition) const {
+  const at::Tensor& types_TD = embeddings["token_type_embeddings.weight"];
+  const int64_t highest = source.types_BS.defined() ? source.types_BS.max().item<int64_t>() : 0;
+  if (highest >= config_.types) {
+    fail(ErrorCode::DataInvalid, "expected token types below type_vocab_size " +
+                                     std::to_string(config_.types) + " for `source.types` but received " +
+                                     std::to_string(highest));
+  }
+  const at::Tensor typed =
+      source.types_BS.defined() ? at::embedding(types_TD, source.types_BS) : types_TD.select(0, 0);
+  return at::embedding(embeddings["word_embeddings.weight"], source.ids_BS) +
+         positionRows(embeddings, firstPosition, source.columns()) + typed;
+}
+
+at::Tensor Bert::embedPrompt(const Scope& embeddings, const Prompt& prompt) const {
+  const at::Tensor x_BPD = prompt.rows_BPD + embeddings["token_type_embeddings.weight"].select(0, 0);
+  if (prompt.positions == PromptPositions::Keep) return x_BPD;
+  return x_BPD + positionRows(embeddings, 0, prompt.length());
+}
+
+at::Tensor Bert::finishLayer(const Scope& layer, const at::Tensor& x_ND, const RaggedLayout& queries,
+                             const KeysValues& seen, const at::Tensor& mask) const {
+  const Scope attention = layer / "attention";
+  const at::Tensor h_ND =
+      norm(attention, "output.LayerNorm", x_ND + attention_.attention(attention, x_ND, queries, seen, mask));
+  const at::Tensor inner = activate(Activation::Gelu, biasedLinear(layer, "intermediate.dense", h_ND));
+  return norm(layer, "output.LayerNorm", h_ND + biasedLinear(layer, "output.dense", inner));
+}
+
+Encoded Bert::encode(const Weights& weights, const TokenBatch& source, Taps* taps) const {
+  demandFirstTokens(source);
+  demandPositions(source.columns(), config_.positions);
+  const Scope bert = Scope(weights, taps) / "bert";
+  const RaggedLayout layout(source.lengths, source.columns(), source.ids_BS.device());
+  const at::Tensor mask = source.fullyReal ? at::Tensor() : keyMask(source.mask_BS);
+  const Scope embeddings = bert / "embeddings";
+  at::Tensor x_ND = norm(embeddings, "LayerNorm",
+                         layout.pack(embedTokens(embeddings, source, 0).reshape({-1, config_.width})));
+  for (int64_t i = 0; i < config_.layers; ++i) {
+    const Scope layer = bert / "encoder" / "layer" / std::to_string(i);
+    x_ND = finishLayer(layer, x_ND, layout, attention_.keysValues(layer / "attention", x_ND, layout), mask);
+  }
+  return {source, layout.unpack(x_ND).view({source.rows(), source.columns(), config_.width})};
+}
+
+at::Tensor Bert::promptedFirst(const Scope& bert, const TokenBatch& source, const Prompt& prompt) const {
+  const int64_t first = prompt.positions == PromptPositions::Concat ? prompt.length() : 0;
+  demandPositions(first + source.columns(), config_.positions);
+  const PromptedRows rows = promptedRows(source, prompt.length());
+  const Scope embeddings = bert / "embeddings";
+  const at::Tensor x_BTD =
+      at::cat({embedPrompt(embeddings, prompt), embedTokens(embeddings, source, first)}, 1);
+  at::Tensor x_ND = norm(embeddings, "LayerNorm", rows.layout.pack(x_BTD.reshape({-1, config_.width})));
+  for (int64_t i = 0; i < config_.layers; ++i) {
+    const Scope layer = bert / "encoder" / "layer" / std::to_string(i);
+    const KeysValues seen = attention_.keysValues(layer / "attention", x_ND, rows.layout);
+    if (i + 1 < config_.layers) {
+      x_ND = finishLayer(layer, x_ND, rows.layout, seen, rows.mask);
+      continue;
+    }
+    // Only [CLS] is read: behind the last keys and values it goes on alone.
+    const RaggedLayout alone(std::vector<int64_t>(source.rows(), 1), 1, source.ids_BS.device());
+    x_ND = finishLayer(layer, x_ND.index_select(0, rows.first_B), alone, seen, rows.mask);
+  }
+  return x_ND;
+}
+
+at::Tensor Bert::pooled(const Weights& weights, const Encoded& encoded, const Prompt& prompt,
+                        Taps* taps) const {
+  const Scope bert = Scope(weights, taps) / "bert";
+  demandHead(weights);
+  const at::Tensor first_BD =
+      prompt.length() > 0 ? promptedFirst(bert, encoded.source, prompt) : encoded.h_BSD.select(1, 0);
+  return at::tanh(biasedLinear(bert, "pooler.dense", first_BD));
+}
+
+}  // namespace
+
+std::shared_ptr<const Architecture> makeBert(const Json& config) {
+  return std::make_shared<Bert>(config, parseConfig(config));
+}
+
+}  // namespace seprog
