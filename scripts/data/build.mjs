@@ -4,10 +4,11 @@
 //
 //   node scripts/data/build.mjs --sources DIR [--out assets/data]
 //
-// DIR holds counterfact/, lama_trex/pararel/ and zsre/ as docs/data.md lists them.
+// DIR holds counterfact/, lama_trex/pararel/, wikidata/ and zsre/ as docs/data.md lists them.
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildCounterfact } from "./build_counterfact.mjs";
+import { buildWikidata5m } from "./build_wikidata5m.mjs";
 import { buildZsre } from "./build_zsre.mjs";
 
 const { values } = parseArgs({
@@ -22,3 +23,4 @@ if (values.sources === undefined) {
 }
 console.log(JSON.stringify(buildCounterfact(values.sources, values.out), null, 2));
 console.log(JSON.stringify(await buildZsre(values.sources, values.out), null, 2));
+console.log(JSON.stringify(buildWikidata5m(values.sources, values.out), null, 2));

@@ -30,3 +30,13 @@ export const toJsonLines = (rows) => `${rows.map((row) => JSON.stringify(row)).j
 export function describeSources(root, names) {
   return names.map((name) => ({ file: name, sha256: sha256(readFileSync(join(root, name))) }));
 }
+
+/** `*` stands for anything but a slash. */
+const matches = (pattern, name) =>
+  new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll("*", "[^/]*")}$`).test(name);
+
+/** Those of many raw files that a pattern names, as one digest. */
+export function describeFiles(root, pattern, names) {
+  const digests = describeSources(root, names.filter((name) => matches(pattern, name)).sort());
+  return { file: pattern, files: digests.length, sha256: sha256(JSON.stringify(digests)) };
+}

@@ -2,6 +2,7 @@ import { SeprogError } from "../errors.js";
 import { parseDatasetSpec } from "./dataset_spec.js";
 import { loadCounterfact } from "./datasets/counterfact.js";
 import { loadJsonl } from "./datasets/jsonl.js";
+import { loadWikidata5m } from "./datasets/wikidata5m.js";
 import { loadZsre, ZSRE_FORMS } from "./datasets/zsre.js";
 import {
   findOfficialFiles,
@@ -26,6 +27,12 @@ export const DATASETS: Readonly<Record<string, DatasetEntry>> = {
     title: "CounterFact with ParaRel rephrases",
     licence: "MIT",
     load: () => loadCounterfact(),
+    official: [],
+  },
+  wikidata5m: {
+    title: "Wikidata facts in SLAG's form: two relations a subject, questions from KGConv",
+    licence: "MIT, questions CC BY 4.0; see assets/data/wikidata5m/LICENSE",
+    load: () => loadWikidata5m(),
     official: [],
   },
   zsre: {
