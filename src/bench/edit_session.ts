@@ -130,7 +130,7 @@ export class EditSession implements AsyncDisposable {
     const rows = await this.list();
     await using edited = await this.#editor.withMemory(this.#memory, this.#call);
     const source = codec.sources(questions);
-    const options = { maxNewTokens: MAX_NEW_TOKENS, ...this.#call };
+    const options = { maxNewTokens: MAX_NEW_TOKENS, ...codec.generation, ...this.#call };
     const before = texts(await base.generate(source, options), codec);
     const generation = await edited.generate(source, options);
     const after = texts(generation, codec);

@@ -39,7 +39,7 @@ export async function openSession({
     return {
       engine,
       base,
-      codec: new EditCodec(tokenizer, text, editTokenizer),
+      codec: new EditCodec(tokenizer, base.info, text, editTokenizer),
       tokenizer,
       [Symbol.asyncDispose]: () => engine.close(),
     };

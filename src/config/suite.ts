@@ -19,6 +19,8 @@ export const textSchema = z.strictObject({
   maxEditTokens: z.int().positive().default(64),
   /** What joins x_e and y_e into the text that the edit encoder reads. */
   editSeparator: z.string().min(1).default(" >> "),
+  /** Exact length of the answers of models that continue their source. */
+  answerTokens: z.int().positive().optional(),
 });
 
 export const methodSchema = z.strictObject({

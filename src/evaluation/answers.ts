@@ -56,7 +56,7 @@ export async function askAll(
   const call = signal === undefined ? {} : { signal };
   for (const piece of pieces(rows, batchSize)) {
     const batch = pairRows(piece);
-    const generation = await scorer.generate(batch.source, { maxNewTokens, ...call });
+    const generation = await scorer.generate(batch.source, { maxNewTokens, ...codec.generation, ...call });
     const scores = await scorer.score(batch, call);
     const argmaxRows = unpackRows({ ids: scores.argmax, lengths: batch.target.lengths });
     unpackRows(generation.tokens).forEach((tokens, i) => {

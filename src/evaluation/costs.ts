@@ -46,7 +46,7 @@ export async function measureInference<Edited extends EditedScorer>(
   const samples = await repeat(options, async () => {
     const { model, measurement } = await subject.apply(requests, call);
     try {
-      const generation = await model.generate(source, { maxNewTokens, ...call });
+      const generation = await model.generate(source, { maxNewTokens, ...codec.generation, ...call });
       const edit = totalOf(measurement);
       const answer = totalOf(generation.measurement);
       return {

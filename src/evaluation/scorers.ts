@@ -7,6 +7,7 @@ import type {
   TokenRows,
   TokenScores,
 } from "../native/addon.js";
+import type { GenerationForm } from "../tokenizers/answer_form.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 
 interface Call {
@@ -17,7 +18,7 @@ interface Call {
 /** Anything that answers, as the evaluation needs it. */
 export interface Scorer {
   score(batch: PairRows, options?: Call): Promise<TokenScores>;
-  generate(source: TokenRows, options?: Call & { readonly maxNewTokens?: number }): Promise<Generation>;
+  generate(source: TokenRows, options?: Call & Partial<GenerationForm>): Promise<Generation>;
 }
 
 export interface EditedScorer extends Scorer {

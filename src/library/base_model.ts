@@ -18,7 +18,7 @@ export class BaseModel implements AsyncDisposable {
     this.#engine = engine;
     this.#native = native;
     this.#tokenizer = tokenizer;
-    this.#codec = new EditCodec(tokenizer);
+    this.#codec = new EditCodec(tokenizer, native.info);
   }
 
   get info(): ModelInfo {
@@ -54,7 +54,8 @@ export class BaseModel implements AsyncDisposable {
       await native.dispose();
       throw error;
     }
-    return new Editor(native, this.#native, new EditCodec(this.#tokenizer, text, editTokenizer));
+    const codec = new EditCodec(this.#tokenizer, this.info, text, editTokenizer);
+    return new Editor(native, this.#native, codec);
   }
 
   dispose(): Promise<void> {

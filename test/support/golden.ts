@@ -11,6 +11,7 @@ export const HANDLED_KINDS: Readonly<Record<string, string>> = {
   family: "../../native/core/tests/golden_test.cpp",
   prefix: "../../native/core/tests/golden_test.cpp",
   seprog_step: "../../native/core/tests/golden_test.cpp",
+  checkpoint: "../../native/core/tests/golden_test.cpp",
   tokenizer: "tokenizer.test.ts",
 };
 

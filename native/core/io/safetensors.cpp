@@ -4,13 +4,8 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -19,6 +14,7 @@
 #include "../error.h"
 #include "../json.h"
 #include "atomic_file.h"
+#include "file_mapping.h"
 
 namespace seprog {
 namespace {
@@ -35,50 +31,6 @@ constexpr DType kDTypes[] = {{"F64", at::kDouble},    {"F32", at::kFloat}, {"F16
                              {"I16", at::kShort},     {"I8", at::kChar},   {"U8", at::kByte},
                              {"BOOL", at::kBool}};
 
-class Mapping {
- public:
-  explicit Mapping(const std::string& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    struct stat info {};
-    if (descriptor < 0 || ::fstat(descriptor, &info) != 0) {
-      const std::string reason = std::strerror(errno);
-      if (descriptor >= 0) ::close(descriptor);
-      fail(ErrorCode::CheckpointInvalid,
-           "expected a readable file for `" + path + "` but received: " + reason);
-    }
-    size_ = static_cast<uint64_t>(info.st_size);
-    if (S_ISREG(info.st_mode) && size_ > 0) {
-      // Private and writable: a tensor that is changed in place gets pages of its own, the file never
-      // changes.
-      void* address = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
-      const std::string reason = std::strerror(errno);
-      ::close(descriptor);
-      if (address == MAP_FAILED) {
-        fail(ErrorCode::CheckpointInvalid, "expected to map `" + path + "` but received: " + reason);
-      }
-      data_ = static_cast<char*>(address);
-    } else {
-      ::close(descriptor);
-      if (!S_ISREG(info.st_mode)) {
-        fail(ErrorCode::CheckpointInvalid,
-             "expected a regular file for `" + path + "` but received something else");
-      }
-    }
-  }
-  ~Mapping() {
-    if (data_ != nullptr) ::munmap(data_, size_);
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
-  char* data() const { return data_; }
-  uint64_t size() const { return size_; }
-
- private:
-  char* data_ = nullptr;
-  uint64_t size_ = 0;
-};
-
 struct Entry {
   std::string name;
   at::ScalarType type = at::kFloat;
@@ -89,7 +41,7 @@ struct Entry {
 
 class Header {
  public:
-  Header(const std::string& path, const Mapping& mapping) : path_(path), mapping_(mapping) {
+  Header(const std::string& path, const FileMapping& mapping) : path_(path), mapping_(mapping) {
     if (mapping.size() < kLengthBytes) {
       refuse("at least 8 bytes", "", std::to_string(mapping.size()) + " bytes; the file is truncated");
     }
@@ -211,7 +163,7 @@ class Header {
   }
 
   const std::string& path_;
-  const Mapping& mapping_;
+  const FileMapping& mapping_;
   uint64_t dataBegin_ = 0;
   uint64_t dataBytes_ = 0;
 };
@@ -251,7 +203,7 @@ std::string headerText(const std::vector<std::pair<std::string, at::Tensor>>& or
 }  // namespace
 
 SafetensorsFile readSafetensors(const std::string& path) {
-  const auto mapping = std::make_shared<Mapping>(path);
+  const auto mapping = std::make_shared<FileMapping>(path);
   const Header header(path, *mapping);
   SafetensorsFile file;
   file.metadata = header.metadata;

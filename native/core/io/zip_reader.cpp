@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "../error.h"
+#include "printable.h"
 
 namespace seprog {
 namespace {
@@ -65,15 +66,8 @@ class ZipReader {
   [[noreturn]] void refuse(const std::string& wanted, const std::string& entry,
                            const std::string& got) const {
     fail(ErrorCode::CheckpointInvalid, "expected " + wanted + " for `" + path_ +
-                                           (entry.empty() ? "" : ":" + printable(entry)) +
-                                           "` but received " + got);
-  }
-
-  static std::string printable(std::string_view name) {
-    std::string text(name.substr(0, 120));
-    std::replace_if(
-        text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-    return text;
+                                           (entry.empty() ? "" : ":" + printable(entry)) + "` but received " +
+                                           got);
   }
 
   bool holds(uint64_t begin, uint64_t bytes) const {

@@ -13,7 +13,7 @@
 namespace seprog {
 namespace {
 
-const Json& member(const Json& object, const std::string& key, const std::string& where) {
+const Json& memberOf(const Json& object, const std::string& key, const std::string& where) {
   const Json* value = object.find(key);
   if (value == nullptr)
     fail(ErrorCode::DataInvalid, "expected `" + key + "` in " + where + " but received nothing");
@@ -28,18 +28,20 @@ Golden::Golden(std::string folder)
   if (std::filesystem::exists(table)) tensors_ = readSafetensors(table).tensors;
 }
 
-std::string Golden::kind() const { return member(case_, "kind", folder_).string(); }
+std::string Golden::kind() const { return member("kind").string(); }
 
 std::string Golden::family() const {
   const Json* family = case_.find("family");
   return family != nullptr && family->isString() ? family->string() : "";
 }
 
-const Json& Golden::settings() const { return member(case_, "settings", folder_); }
+const Json& Golden::settings() const { return member("settings"); }
+
+const Json& Golden::member(const std::string& key) const { return memberOf(case_, key, folder_); }
 
 std::vector<std::string> Golden::models() const {
   std::vector<std::string> names;
-  for (const Json& name : member(case_, "models", folder_).array()) names.push_back(name.string());
+  for (const Json& name : member("models").array()) names.push_back(name.string());
   return names;
 }
 
@@ -58,7 +60,7 @@ std::vector<std::string> Golden::namesWith(const std::string& prefix) const {
 }
 
 const Json& Golden::description(const std::string& name) const {
-  return member(member(case_, "tensors", folder_), name, folder_);
+  return memberOf(member("tensors"), name, folder_);
 }
 
 void Golden::expect(const std::string& name, const at::Tensor& got) {
@@ -71,8 +73,8 @@ void Golden::expect(const std::string& name, const at::Tensor& got) {
   }
   const Json& rule = description(name);
   const at::Tensor exact = wanted.to(at::kDouble);
-  const double bound = member(rule, "atol", name).number() +
-                       member(rule, "rtol", name).number() * exact.abs().max().item<double>();
+  const double bound = memberOf(rule, "atol", name).number() +
+                       memberOf(rule, "rtol", name).number() * exact.abs().max().item<double>();
   const double error = (got.detach().to(at::kDouble) - exact).abs().max().item<double>();
   EXPECT_LE(error, bound) << folder_ << ": " << name;
   if (!(error / bound <= worstShare_)) {
@@ -83,7 +85,7 @@ void Golden::expect(const std::string& name, const at::Tensor& got) {
 
 void Golden::finish() {
   for (const auto& [name, tensor] : tensors_) {
-    if (checked_.count(name) == 0 && member(description(name), "kind", name).string() != "input") {
+    if (checked_.count(name) == 0 && memberOf(description(name), "kind", name).string() != "input") {
       ADD_FAILURE() << folder_ << ": nothing was compared with " << name;
     }
   }

@@ -24,6 +24,8 @@ class Golden {
   std::string family() const;  // empty where the case names none
   const Json& settings() const;
   std::vector<std::string> models() const;
+  /// A member of case.json; throws DATA_INVALID where the case has none.
+  const Json& member(const std::string& key) const;
 
   bool has(const std::string& name) const { return tensors_.count(name) != 0; }
   const at::Tensor& input(const std::string& name) const;
@@ -63,5 +65,6 @@ at::Tensor spread(const at::Tensor& packed, const Targets& targets, double fill)
 void checkFamily(Golden& golden);
 void checkPrefix(Golden& golden);
 void checkSeprogStep(Golden& golden);
+void checkCheckpoint(Golden& golden);
 
 }  // namespace seprog

@@ -15,7 +15,7 @@ struct Handled {
 };
 constexpr Handled kHandled[] = {
     {"family", "t5", checkFamily}, {"prefix", "t5", checkPrefix}, {"seprog_step", "t5", checkSeprogStep},
-    {"tokenizer", "t5", nullptr},  {"metrics", "", nullptr},
+    {"tokenizer", "t5", nullptr},  {"metrics", "", nullptr},        {"checkpoint", "", checkCheckpoint},
 };
 
 const Handled* handlerOf(const Golden& golden) {
