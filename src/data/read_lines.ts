@@ -2,7 +2,8 @@ import { createReadStream } from "node:fs";
 import { SeprogError } from "../errors.js";
 
 const NEWLINE = 0x0a;
-const MAX_LINE_BYTES = 16 * 2 ** 20;
+/** A longer line is no record of any data set: it is refused before more of it is held. */
+export const MAX_LINE_BYTES = 16 * 2 ** 20;
 
 export interface Line {
   /** Counted from 1. */
@@ -21,7 +22,8 @@ function decodeLine(bytes: Buffer, number: number): Line {
   }
 }
 
-async function* openChunks(path: string): AsyncGenerator<Buffer> {
+/** @throws SeprogError DATA_INVALID if the file cannot be read */
+export async function* openChunks(path: string): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of createReadStream(path)) yield chunk as Buffer;
   } catch (cause) {

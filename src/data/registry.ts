@@ -1,7 +1,9 @@
 import { SeprogError } from "../errors.js";
 import { parseDatasetSpec } from "./dataset_spec.js";
 import { loadCounterfact } from "./datasets/counterfact.js";
+import { FEVER_FORMS, loadFever } from "./datasets/fever.js";
 import { loadJsonl } from "./datasets/jsonl.js";
+import { LEAPOFTHOUGHT_FORMS, loadLeapOfThought } from "./datasets/leapofthought.js";
 import { loadWikidata5m } from "./datasets/wikidata5m.js";
 import { loadZsre, ZSRE_FORMS } from "./datasets/zsre.js";
 import {
@@ -28,6 +30,18 @@ export const DATASETS: Readonly<Record<string, DatasetEntry>> = {
     licence: "MIT",
     load: () => loadCounterfact(),
     official: [],
+  },
+  fever: {
+    title: "FEVER: claims with machine paraphrases, and training claims without",
+    licence: "CC BY-SA 3.0; see assets/data/fever/LICENSE",
+    load: () => loadFever(),
+    official: FEVER_FORMS,
+  },
+  leapofthought: {
+    title: "LeapOfThought: official dev and test, training split made anew from its knowledge base",
+    licence: "MIT",
+    load: () => loadLeapOfThought(),
+    official: LEAPOFTHOUGHT_FORMS,
   },
   wikidata5m: {
     title: "Wikidata facts in SLAG's form: two relations a subject, questions from KGConv",
