@@ -5,7 +5,7 @@ import { packRows, unpackRows } from "../tokenizers/token_rows.js";
 
 export interface AskOptions {
   readonly signal?: AbortSignal;
-  /** Default 32. */
+  /** Default 32; models that answer with a label or a fixed number of tokens have their own. */
   readonly maxNewTokens?: number;
 }
 
@@ -24,7 +24,7 @@ export async function answerAll(
 ): Promise<Answer[]> {
   if (questions.length === 0) return [];
   const source = packRows(questions.map((question) => codec.source(question)));
-  const { tokens, scope } = await model.generate(source, options);
+  const { tokens, scope } = await model.generate(source, { ...options, ...codec.generation });
   return unpackRows(tokens).map((ids, i) => ({ text: codec.answer(ids).trim(), inScope: gate(scope, i) }));
 }
 

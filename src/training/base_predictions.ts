@@ -30,7 +30,11 @@ export async function predictBase(
   for (let from = 0; from < rows.length; from += batchSize) {
     const piece = rows.slice(from, from + batchSize);
     const source = packRows(piece.map((row) => row.source));
-    const { tokens } = await model.generate(source, { maxNewTokens, ...(signal && { signal }) });
+    const { tokens } = await model.generate(source, {
+      maxNewTokens,
+      ...codec.generation,
+      ...(signal && { signal }),
+    });
     unpackRows(tokens).forEach((ids, i) => {
       predictionOf.set(piece[i]?.id ?? "", codec.answer(ids).trim());
     });

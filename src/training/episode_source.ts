@@ -7,7 +7,7 @@ import type { EditRecord, Episode } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import type { EpisodeBatch } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
-import { packRows, type TokenRows } from "../tokenizers/token_rows.js";
+import { packRows, packTypedRows, type TokenRow, type TokenRows } from "../tokenizers/token_rows.js";
 import { Breather } from "./pause.js";
 import type { EpisodeSource } from "./train.js";
 
@@ -179,14 +179,14 @@ export async function toBatch({ episodes }: TrainingStep, codec: EditCodec): Pro
   const edits = all((episode) => episode.edits);
   const inScope = all(oneInScopePerEdit);
   const outScope = all((episode) => episode.outScope);
-  const editTexts: Int32Array[] = [];
+  const editTexts: TokenRow[] = [];
   for (const edit of edits) {
     editTexts.push(codec.editText(edit));
     await breather.pause();
   }
   return {
     episodes: episodes.length,
-    editText: packRows(editTexts),
+    editText: packTypedRows(editTexts),
     edits: {
       source: await rows(
         edits.map(({ x_e }) => x_e),

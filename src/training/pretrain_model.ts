@@ -124,7 +124,7 @@ export async function pretrainModel<Model extends WorkingModel>(
   const tokenizerPath = resolve(options.recipeDirectory, recipe.tokenizer);
   const { tokenizer, tokens } = await loadTokenizer(tokenizerPath);
   const start = await engine.createModel(huggingFaceConfig(recipe.model, tokens), { seed: recipe.seed });
-  const codec = new EditCodec(tokenizer, recipe.text);
+  const codec = new EditCodec(tokenizer, start.info, recipe.text);
   const { optimizer, clipNorm } = recipe.training;
   const tuner = await engine.createFineTuner({ optimizer, clipNorm }, start);
   await start.dispose();

@@ -1,5 +1,6 @@
 import { matchesAny } from "../metrics/text.js";
 import type { Generation, TokenRows } from "../native/addon.js";
+import type { GenerationForm } from "../tokenizers/answer_form.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { packRows, unpackRows } from "../tokenizers/token_rows.js";
 import type { OnEvent } from "./events.js";
@@ -19,7 +20,7 @@ export interface Recall {
 export interface Answering {
   generate(
     source: TokenRows,
-    options: { readonly maxNewTokens: number; readonly signal?: AbortSignal },
+    options: GenerationForm & { readonly maxNewTokens: number; readonly signal?: AbortSignal },
   ): Promise<Generation>;
 }
 
@@ -50,7 +51,11 @@ export async function measureRecall(
   for (let from = 0; from < rows.length; from += batchSize) {
     const piece = rows.slice(from, from + batchSize);
     const source = packRows(piece.map((row) => row.source));
-    const { tokens } = await model.generate(source, { maxNewTokens, ...(signal && { signal }) });
+    const { tokens } = await model.generate(source, {
+      maxNewTokens,
+      ...codec.generation,
+      ...(signal && { signal }),
+    });
     unpackRows(tokens).forEach((ids, i) => {
       const fact = piece[i]?.fact ?? 0;
       if (matchesAny(codec.answer(ids), facts[fact]?.answers ?? [])) wordingsRight += 1;

@@ -15,7 +15,8 @@ import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
 
 let codec: EditCodec;
 beforeAll(async () => {
-  codec = new EditCodec(await Tokenizer.load(assetPath("models", "t5-mini")));
+  const tokenizer = await Tokenizer.load(assetPath("models", "t5-mini"));
+  codec = new EditCodec(tokenizer, { answers: "text", targetVocabulary: tokenizer.vocabularySize });
 });
 
 const phase = {

@@ -15,7 +15,8 @@ import { languageTask, perplexityOf } from "../../src/training/language_task.js"
 
 let codec: EditCodec;
 beforeAll(async () => {
-  codec = new EditCodec(await Tokenizer.load(assetPath("models", "t5-mini")));
+  const tokenizer = await Tokenizer.load(assetPath("models", "t5-mini"));
+  codec = new EditCodec(tokenizer, { answers: "text", targetVocabulary: tokenizer.vocabularySize });
 });
 
 const record = (i: number): EditRecord => ({
