@@ -3,10 +3,12 @@ import { createWriteStream } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
+import { engineSpec } from "../config/editor_spec.js";
 import { loadJsonl } from "../data/datasets/jsonl.js";
 import { evaluationEpisodes } from "../data/evaluation_episodes.js";
 import { loadDataset } from "../data/registry.js";
 import type { EditRecord } from "../data/types.js";
+import { trainingSpec, useOf } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 import { type CellName, evaluateCell } from "../evaluation/cell.js";
 import type { CellResult, EditRecordLine } from "../evaluation/records.js";
@@ -16,6 +18,7 @@ import { RUN_FILES } from "../report/run_data.js";
 import { predictBase } from "../training/base_predictions.js";
 import { toBatch } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
+import { readModelFigures } from "../training/model_figures.js";
 import { readTrained, type TrainedEditor } from "../training/trained_editors.js";
 import { datasetLabel, modelLabel } from "./grid.js";
 import { ContentHashes, episodesHash } from "./identity.js";
@@ -28,18 +31,20 @@ export async function measureCell(
   job: CellJob,
   { signal, onEvent }: { signal?: AbortSignal; onEvent?: OnEvent },
 ): Promise<CellResult> {
-  const { task, evaluation } = job;
+  const { task } = job;
+  const { evaluation, text } = task;
+  const { editor: used } = task.editor.method;
+  const use = useOf(used);
   const trained = await readTrained(job.editorDirectory);
   await using session = await openSession({
     engine: job.engine,
     modelFolder: job.model.folder,
-    text: job.text,
-    editor: trained.method.editor,
+    text,
+    editor: used,
   });
   const { engine, base, codec, tokenizer } = session;
   const calls = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
-  const spec = { ...trained.method.editor, seed: trained.seed };
-  const editor = await engine.createEditor(spec, base);
+  const editor = await engine.createEditor(engineSpec(used, trained.seed), base);
   await editor.restore(job.editorDirectory);
 
   const { dataset, K } = task;
@@ -47,7 +52,7 @@ export async function measureCell(
   const wholeFile = isUnseenFile(dataset, trained);
   const data = await (wholeFile ? loadJsonl(dataset, { split }) : loadDataset(dataset, { tokenizer }));
   const records = data.splits[split];
-  const origin = { dataset, wholeFile, K, evaluation, model: job.model, text: job.text };
+  const origin = { dataset, wholeFile, K, evaluation, model: job.model, text };
   const episodes = await runEpisodes({
     path: join(job.episodesDirectory, `${datasetLabel(dataset)}-K${K}.jsonl`),
     identity: await episodesHash(origin, new ContentHashes()),
@@ -61,9 +66,11 @@ export async function measureCell(
   if (first === undefined) throw noEpisodes(dataset, records);
 
   // The cost of a step does not depend on the weights: a fresh editor keeps the measured one untouched.
-  const scratch = await engine.createEditor(spec, base);
+  const scratch = await engine.createEditor(engineSpec(trainingSpec(used), trained.seed), base);
   const name: CellName = {
     method: task.editor.methodName,
+    variant: use.variant,
+    sweep: task.sweep,
     dataset: datasetLabel(task.dataset),
     model: modelLabel(job.model.name),
     K: task.K,
@@ -76,13 +83,14 @@ export async function measureCell(
   const result = await evaluateCell(
     {
       name,
-      subject: editorSubject(editor, base, evaluation.gate),
+      subject: editorSubject(editor, base, evaluation.gate, use),
       episodes,
       codec,
       evaluation,
       trainStep: { scratch, batch: await toBatch({ K: task.K, episodes: [first] }, codec) },
       provenance: {
         modelChecksum: base.info.checksum,
+        modelRecord: await readModelFigures(job.model.folder),
         editorFingerprint: await editor.fingerprint(),
         device: engine.device,
         threads: engine.threads,

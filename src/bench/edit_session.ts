@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { engineSpec } from "../config/editor_spec.js";
 import { resolveModel } from "../config/paths.js";
 import { SeprogError } from "../errors.js";
 import type { Generation, MemoryRow } from "../native/addon.js";
@@ -93,7 +94,7 @@ export class EditSession implements AsyncDisposable {
     });
     try {
       const call = signal ? { signal } : {};
-      const editor = await session.engine.createEditor({ ...spec, seed: trained.seed }, session.base, call);
+      const editor = await session.engine.createEditor(engineSpec(spec, trained.seed), session.base, call);
       await editor.restore(editorDirectory, call);
       const memory =
         memoryFile !== undefined && existsSync(memoryFile)

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { basename, resolve } from "node:path";
-import type { MethodConfig, SuiteConfig } from "../config/suite.js";
+import type { EvaluationConfig } from "../config/evaluation.js";
+import type { MethodConfig, SuiteConfig, SuiteDataset, SweepPoint, TextConfig } from "../config/suite.js";
 import { parseDatasetSpec } from "../data/dataset_spec.js";
 
 /** One editor to be trained, or found trained: a method on the train splits it names, with one seed. */
@@ -16,29 +17,37 @@ export interface EditorTask {
 export interface CellTask {
   readonly editor: EditorTask;
   readonly dataset: string;
+  /** The base model as the suite names it. */
+  readonly model: string;
+  readonly text: TextConfig;
+  readonly evaluation: EvaluationConfig;
   readonly K: number;
   readonly seed: number;
+  readonly sweep: SweepPoint | null;
   /** Folder below `cells/`. */
   readonly name: string;
 }
 
-/** Every method × data set × seed × K, the cells of one trained editor together. */
-export function suiteCells(suite: SuiteConfig): CellTask[] {
-  return Object.entries(suite.methods).flatMap(([methodName, method]) =>
-    suite.datasets.flatMap((dataset) =>
-      suite.seeds.flatMap((seed) => {
-        const trainedOn = method.training.datasets.length > 0 ? method.training.datasets : [dataset];
-        const editor: EditorTask = { methodName, method, datasets: trainedOn, seed };
-        return suite.k.map((K) => ({
-          editor,
-          dataset,
-          K,
-          seed,
-          name: `${methodName}-${datasetLabel(dataset)}-K${K}-s${seed}`,
-        }));
-      }),
-    ),
+/**
+ * Every data set × method × seed × K. The first seed of everything comes first, so that a run that is cut short has a
+ * whole grid of few seeds; the cells of one trained editor stand together.
+ */
+export function suiteCells({ datasets }: SuiteConfig): CellTask[] {
+  const seeds = [...new Set(datasets.flatMap((dataset) => dataset.seeds))];
+  return seeds.flatMap((seed) =>
+    datasets.flatMap((dataset) => (dataset.seeds.includes(seed) ? cellsOf(dataset, seed) : [])),
   );
+}
+
+function cellsOf({ name: dataset, methods, model, text, evaluation, k }: SuiteDataset, seed: number) {
+  return Object.entries(methods).flatMap(([methodName, { config: method, sweep }]) => {
+    const trainedOn = method.training.datasets.length > 0 ? method.training.datasets : [dataset];
+    const editor: EditorTask = { methodName, method, datasets: trainedOn, seed };
+    return k.map((K): CellTask => {
+      const name = `${methodName}-${datasetLabel(dataset)}-K${K}-s${seed}`;
+      return { editor, dataset, model, text, evaluation, K, seed, sweep, name };
+    });
+  });
 }
 
 /** A base model's name as tables show it: the bundled name, or the last part of its folder's path. */

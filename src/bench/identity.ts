@@ -4,6 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
+import { editEncoderFolder } from "../config/editor_spec.js";
 import type { EvaluationConfig } from "../config/evaluation.js";
 import { configHash } from "../config/hash.js";
 import { didYouMean } from "../config/suggest.js";
@@ -11,22 +12,25 @@ import type { TextConfig } from "../config/suite.js";
 import { EMBEDDED_DATA } from "../data/assets.js";
 import { parseDatasetSpec } from "../data/dataset_spec.js";
 import { DATASETS, expectedDatasets, officialFilesOf } from "../data/registry.js";
+import { coreSpec, trainingSpec } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 import { datasetIdentity, type EditorOrigin, TRAINING_VERSION } from "../training/trained_editors.js";
 import type { CellTask, EditorTask } from "./grid.js";
 
 /** Raised when a change of the code makes cells measured before it mean something else. */
-const EVALUATION_VERSION = 1;
+const EVALUATION_VERSION = 2;
 
 /** Contents that decide results, by name, each hashed once a process. */
 export class ContentHashes {
   readonly #known = new Map<string, Promise<string>>();
 
-  /** SHA-256 over a base model's config, tokenizer and weights. */
+  /** SHA-256 over a model's config, tokenizer and weights. */
   model(folder: string): Promise<string> {
     return this.#once(`model ${folder}`, async () => {
       const names = (await readdir(folder)).filter((name) =>
-        /^(config|tokenizer)\.json$|\.safetensors$/.test(name),
+        /^(config|tokenizer|vocab)\.json$|^(spiece\.model|merges\.txt|vocab\.txt)$|\.(safetensors|bin)$/.test(
+          name,
+        ),
       );
       return hashFiles(names.sort().map((name) => join(folder, name)));
     });
@@ -88,14 +92,17 @@ export async function editorOrigin(
   model: { readonly checksum: string },
   contents: ContentHashes,
 ): Promise<EditorOrigin> {
+  const editor = trainingSpec(task.method.editor);
+  const encoderFolder = editEncoderFolder(editor);
   return {
     trainingVersion: TRAINING_VERSION,
-    method: task.method,
+    method: { ...task.method, editor },
     datasets: [...task.datasets],
     data: await Promise.all(task.datasets.map((dataset) => contents.dataset(dataset))),
     seed: task.seed,
     text,
     model,
+    ...(encoderFolder !== null && { editEncoder: await contents.model(encoderFolder) }),
   };
 }
 
@@ -128,15 +135,13 @@ export async function episodesHash(origin: EpisodesOrigin, contents: ContentHash
 }
 
 /** Everything that decides a cell's figures but the machine. */
-export async function cellHash(
-  cell: CellTask,
-  editor: string,
-  evaluation: EvaluationConfig,
-  contents: ContentHashes,
-): Promise<string> {
+export async function cellHash(cell: CellTask, editor: string, contents: ContentHashes): Promise<string> {
+  const { evaluation } = cell;
   return configHash({
     version: EVALUATION_VERSION,
     editor,
+    // Variants of one trained editor are told apart by how they use it.
+    use: coreSpec(cell.editor.method.editor),
     dataset: datasetIdentity(cell.dataset),
     data: await contents.dataset(cell.dataset),
     K: cell.K,

@@ -1,5 +1,3 @@
-import type { EvaluationConfig } from "../config/evaluation.js";
-import type { TextConfig } from "../config/suite.js";
 import type { ErrorCode } from "../errors.js";
 import type { LoopEvent } from "../training/events.js";
 import type { EditorOrigin } from "../training/trained_editors.js";
@@ -41,9 +39,7 @@ export interface CellJob {
   readonly kind: "cell";
   readonly engine: EngineChoice;
   readonly task: CellTask;
-  readonly text: TextConfig;
   readonly model: ModelChoice;
-  readonly evaluation: EvaluationConfig;
   readonly editorDirectory: string;
   readonly configHash: string;
   /** The run's episode files: one a data set and K, for all methods. */

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { editEncoderFolder } from "../config/editor_spec.js";
 import type { TextConfig } from "../config/suite.js";
 import type { EditorSpec } from "../editors/registry.js";
 import { type Engine, type Model, openEngine } from "../native/engine.js";
@@ -30,9 +30,8 @@ export async function openSession({
   editor,
 }: SessionOptions): Promise<Session> {
   const tokenizer = await Tokenizer.load(modelFolder);
-  const { editEncoder } = editor;
-  const editTokenizer =
-    editEncoder.source === "directory" ? await Tokenizer.load(join(editEncoder.path)) : tokenizer;
+  const encoderFolder = editEncoderFolder(editor);
+  const editTokenizer = encoderFolder === null ? tokenizer : await Tokenizer.load(encoderFolder);
   const engine = await openEngine(choice);
   try {
     const base = await engine.loadModel(modelFolder);

@@ -2,20 +2,25 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { configHash } from "../config/hash.js";
-import { resolveModel } from "../config/paths.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { SeprogError } from "../errors.js";
-import { type CellResult, cellResultSchema, type Summary } from "../evaluation/records.js";
+import {
+  type CellResult,
+  cellResultSchema,
+  SUMMARY_SCHEMA_VERSION,
+  type Summary,
+} from "../evaluation/records.js";
 import { writeJsonAtomically } from "../files.js";
 import { RUN_FILES, readRun } from "../report/run_data.js";
 import { writeReports } from "../report/write.js";
 import type { LoopEvent } from "../training/events.js";
-import { type EditorOrigin, editorHash, findTrained } from "../training/trained_editors.js";
 import { describeEnvironment } from "./environment.js";
-import { type CellTask, datasetLabel, suiteCells } from "./grid.js";
-import { ContentHashes, cellHash, editorOrigin } from "./identity.js";
-import type { EngineChoice, ModelChoice } from "./job.js";
+import { datasetLabel } from "./grid.js";
+import type { EngineChoice } from "./job.js";
 import { type JobOptions, runJob } from "./job_process.js";
+import { finishedCells, groupByEditor, type PlannedCell, type PlannedEditor, planCells } from "./plan.js";
+import { refuseMissing } from "./requirements.js";
+import { type PacedJob, RunPace } from "./run_pace.js";
 
 export interface SuiteRunOptions {
   /** `runs/<name>`: all that is written goes below it. */
@@ -39,9 +44,22 @@ export interface SuiteRunOptions {
 
 export type SuiteEvent =
   | { readonly type: "job"; readonly label: string; readonly event: LoopEvent }
-  | { readonly type: "editor"; readonly label: string; readonly reused: boolean; readonly folder: string }
+  | {
+      readonly type: "editor";
+      readonly label: string;
+      readonly reused: boolean;
+      readonly folder: string;
+      readonly etaMs: number | null;
+    }
   | { readonly type: "skipped"; readonly count: number; readonly total: number }
-  | { readonly type: "cell"; readonly result: CellResult; readonly done: number; readonly total: number }
+  | {
+      readonly type: "cell";
+      readonly result: CellResult;
+      readonly done: number;
+      readonly total: number;
+      /** Until the whole run is done; null while nothing is known of it. */
+      readonly etaMs: number | null;
+    }
   | { readonly type: "failed"; readonly label: string; readonly error: SeprogError };
 
 export interface SuiteRun {
@@ -51,29 +69,17 @@ export interface SuiteRun {
   readonly failures: readonly { readonly label: string; readonly error: SeprogError }[];
 }
 
-interface PlannedCell {
-  readonly task: CellTask;
-  readonly editor: PlannedEditor;
-  readonly hash: string;
-  readonly folder: string;
-}
-
-interface PlannedEditor {
-  readonly methodName: string;
-  readonly origin: EditorOrigin;
-  readonly hash: string;
-  readonly label: string;
-}
-
 /**
  * Measures every cell of a suite, each in a process of its own, training the editors it needs. Finished cells of the
  * same configuration are kept; a crash costs one cell. An abort loses at most the running cells.
- * @throws SeprogError when no cell could be measured; the signal's reason when aborted
+ * @throws SeprogError naming every model and data set that is missing, before anything runs; the first failure when no
+ *   cell could be measured; the signal's reason when aborted
  */
 export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Promise<SuiteRun> {
   const { folder, onEvent, signal } = options;
-  const model = await chooseModel(suite.model);
-  const plan = await planCells(suite, model, options);
+  await refuseMissing(suite);
+  const editorsRoot = options.editorsDirectory ?? join(folder, "editors");
+  const plan = await planCells(suite, { ...options, editorsRoot });
   // Asked before anything is written: without a working addon nothing is left behind.
   const facts = await runJob({ kind: "probe", engine: options.engine }, jobOptions(options));
   if (options.fresh || options.retrain)
@@ -81,11 +87,7 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
   if (options.fresh) await rm(join(folder, RUN_FILES.episodes), { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
 
-  const finished = new Map<string, CellResult>();
-  for (const cell of plan) {
-    const result = await finishedResult(cell);
-    if (result) finished.set(cell.task.name, result);
-  }
+  const finished = await finishedCells(plan);
   const pending = plan.filter((cell) => !finished.has(cell.task.name));
   onEvent?.({ type: "skipped", count: finished.size, total: plan.length });
   if (facts && (pending.length > 0 || !existsSync(join(folder, RUN_FILES.environment)))) {
@@ -100,18 +102,30 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
     failures.push({ label, error });
     onEvent?.({ type: "failed", label, error });
   };
-  for (const [editor, cells] of groupByEditor(pending)) {
-    const directory = await provideEditor(editor, model, options).catch((error: unknown) =>
-      fail(editor.label, error),
+  const groups = groupByEditor(pending);
+  const toTrain = groups.flatMap(([editor]) => (editor.found ? [] : [trainingOf(editor)]));
+  const pace = new RunPace([...toTrain, ...pending.map(measuringOf)], options.jobs);
+  for (const [editor, cells] of groups) {
+    const directory = await provideEditor(editor, cells, { ...options, editorsRoot }, pace).catch(
+      (error: unknown) => fail(editor.label, error),
     );
-    if (directory === undefined) continue;
+    if (directory === undefined) {
+      for (const cell of cells) pace.dropped(measuringOf(cell));
+      continue;
+    }
     await inParallel(cells, options.jobs, async (cell) => {
-      await measure(cell, directory, model, suite, options)
+      const startedMs = performance.now();
+      await measure(cell, directory, options)
         .then((result) => {
           finished.set(cell.task.name, result);
-          onEvent?.({ type: "cell", result, done: finished.size, total: plan.length });
+          pace.done(measuringOf(cell), performance.now() - startedMs);
+          const etaMs = pace.etaMs();
+          onEvent?.({ type: "cell", result, done: finished.size, total: plan.length, etaMs });
         })
-        .catch((error: unknown) => fail(cell.task.name, error));
+        .catch((error: unknown) => {
+          pace.dropped(measuringOf(cell));
+          fail(cell.task.name, error);
+        });
     });
   }
   const [first] = failures;
@@ -119,99 +133,58 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
   return { ...(await conclude(suite, plan, finished, folder)), failures };
 }
 
+const trainingOf = ({ dataset }: PlannedEditor): PacedJob => ({ kind: "train", dataset });
+const measuringOf = ({ task: { dataset, K } }: PlannedCell): PacedJob => ({ kind: "cell", dataset, K });
+
 function jobOptions({ signal, worker }: SuiteRunOptions): JobOptions {
   return { ...(signal && { signal }), ...(worker !== undefined && { worker }) };
 }
 
-async function chooseModel(name: string): Promise<ModelChoice> {
-  const folder = resolveModel(name);
-  return { name, folder, checksum: await new ContentHashes().model(folder) };
-}
-
-async function planCells(
-  suite: SuiteConfig,
-  model: ModelChoice,
-  options: SuiteRunOptions,
-): Promise<PlannedCell[]> {
-  const contents = new ContentHashes();
-  const cells: PlannedCell[] = [];
-  for (const task of suiteCells(suite)) {
-    const origin = await editorOrigin(task.editor, suite.text, model, contents);
-    const hash = editorHash(origin);
-    const used = options.editorDirectory === undefined ? hash : `${hash} ${options.editorDirectory}`;
-    cells.push({
-      task,
-      editor: {
-        methodName: task.editor.methodName,
-        origin,
-        hash,
-        label: `${task.editor.methodName} on ${task.editor.datasets.map(datasetLabel).join(" + ")}, seed ${task.seed}`,
-      },
-      hash: await cellHash(task, used, suite.evaluation, contents),
-      folder: join(options.folder, RUN_FILES.cells, task.name),
-    });
-  }
-  return cells;
-}
-
-async function finishedResult({ folder, hash }: PlannedCell): Promise<CellResult | undefined> {
-  const path = join(folder, RUN_FILES.result);
-  if (!existsSync(path)) return undefined;
-  const parsed = cellResultSchema.safeParse(JSON.parse(await readFile(path, "utf8")));
-  return parsed.success && parsed.data.cell.configHash === hash ? parsed.data : undefined;
-}
-
-function groupByEditor(cells: readonly PlannedCell[]): [PlannedEditor, PlannedCell[]][] {
-  const groups = new Map<string, [PlannedEditor, PlannedCell[]]>();
-  for (const cell of cells) {
-    const group = groups.get(cell.editor.hash) ?? [cell.editor, []];
-    group[1].push(cell);
-    groups.set(cell.editor.hash, group);
-  }
-  return [...groups.values()];
-}
-
-/** The folder of the trained editor: found by its hash, or trained now. */
+/** The folder of the trained editor: where it was found, or trained now. */
 async function provideEditor(
-  { methodName, origin, hash, label }: PlannedEditor,
-  model: ModelChoice,
-  options: SuiteRunOptions,
+  editor: PlannedEditor,
+  cells: readonly PlannedCell[],
+  options: SuiteRunOptions & { readonly editorsRoot: string },
+  pace: RunPace,
 ): Promise<string> {
-  const { folder, engine, onEvent, editorDirectory } = options;
-  const root = options.editorsDirectory ?? join(folder, "editors");
-  const found = editorDirectory ?? (options.retrain ? undefined : await findTrained(hash, [root]));
+  const { methodName, origin, hash, label, found } = editor;
+  const { folder, engine, onEvent, editorsRoot } = options;
   if (found !== undefined) {
-    onEvent?.({ type: "editor", label, reused: true, folder: found });
-    return found;
+    onEvent?.({ type: "editor", label, reused: true, folder: found.folder, etaMs: pace.etaMs() });
+    return found.folder;
   }
-  const outDirectory = join(root, hash);
+  const [cell] = cells;
+  if (cell === undefined)
+    throw new SeprogError("INTERNAL", "expected an editor to be trained for at least one cell");
+  const outDirectory = join(editorsRoot, hash);
   const workDirectory = join(folder, "training", hash);
+  const startedMs = performance.now();
   await runJob(
-    { kind: "train", engine, methodName, origin, model, outDirectory, workDirectory },
+    { kind: "train", engine, methodName, origin, model: cell.model, outDirectory, workDirectory },
     { ...jobOptions(options), onEvent: (event) => onEvent?.({ type: "job", label, event }) },
-  );
+  ).catch((error: unknown) => {
+    pace.dropped(trainingOf(editor));
+    throw error;
+  });
   await rm(workDirectory, { recursive: true, force: true });
-  onEvent?.({ type: "editor", label, reused: false, folder: outDirectory });
+  pace.done(trainingOf(editor), performance.now() - startedMs);
+  onEvent?.({ type: "editor", label, reused: false, folder: outDirectory, etaMs: pace.etaMs() });
   return outDirectory;
 }
 
 async function measure(
-  { task, hash, folder }: PlannedCell,
+  { task, model, hash, folder }: PlannedCell,
   editorDirectory: string,
-  model: ModelChoice,
-  suite: SuiteConfig,
   options: SuiteRunOptions,
 ): Promise<CellResult> {
   const { engine, onEvent } = options;
-  const label = `${task.editor.methodName} ${datasetLabel(task.dataset)} K=${task.K}`;
+  const label = `${task.editor.methodName} ${datasetLabel(task.dataset)} K=${task.K}, seed ${task.seed}`;
   await runJob(
     {
       kind: "cell",
       engine,
       task,
-      text: suite.text,
       model,
-      evaluation: suite.evaluation,
       editorDirectory,
       configHash: hash,
       episodesDirectory: join(options.folder, RUN_FILES.episodes),
@@ -228,14 +201,33 @@ async function conclude(
   finished: ReadonlyMap<string, CellResult>,
   folder: string,
 ): Promise<Omit<SuiteRun, "failures">> {
+  assertSharedEditors(plan, finished);
+  const results = plan.flatMap(({ task }) => finished.get(task.name) ?? []);
   const summary: Summary = {
-    schemaVersion: 1,
+    schemaVersion: SUMMARY_SCHEMA_VERSION,
     suite: suite.name,
+    notes: [...suite.notes],
+    missing: plan.flatMap(({ task }) => (finished.has(task.name) ? [] : [task.name])),
+    models: Object.fromEntries(
+      results.map(({ cell, provenance }) => [cell.model, provenance.modelRecord] as const),
+    ),
     environment: JSON.parse(await readFile(join(folder, RUN_FILES.environment), "utf8")),
-    cells: plan.flatMap(({ task }) => finished.get(task.name)?.cell ?? []),
+    cells: results.map(({ cell }) => cell),
   };
   await writeJsonAtomically(join(folder, RUN_FILES.summary), summary);
   return { summary, reports: await writeReports(await readRun(folder), folder) };
+}
+
+/** Variants of one trained editor must have been measured with the same weights. */
+function assertSharedEditors(plan: readonly PlannedCell[], finished: ReadonlyMap<string, CellResult>): void {
+  for (const [{ label }, cells] of groupByEditor(plan)) {
+    const prints = cells.flatMap(({ task }) => finished.get(task.name)?.provenance.editorFingerprint ?? []);
+    if (new Set(prints).size > 1)
+      throw new SeprogError(
+        "INTERNAL",
+        `expected one editor in all cells of ${label} but received fingerprints ${[...new Set(prints)].join(", ")}`,
+      );
+  }
 }
 
 /** Runs `work` over the items, so many at a time; a throw is thrown on when all that run have ended. */

@@ -1,5 +1,6 @@
 import { readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { engineSpec } from "../config/editor_spec.js";
 import { resolveModel } from "../config/paths.js";
 import { didYouMean } from "../config/suggest.js";
 import type { SuiteConfig } from "../config/suite.js";
@@ -31,16 +32,16 @@ export interface TrainRunOptions {
 export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOptions): Promise<TrainedEditor> {
   const outDirectory = resolve(options.outDirectory);
   await refuseForeignFolder(outDirectory);
-  const { editor: task } = chooseCell(suite, options);
-  const folder = resolveModel(suite.model);
+  const { editor: task, model: name, text } = chooseCell(suite, options);
+  const folder = resolveModel(name);
   const contents = new ContentHashes();
-  const model = { name: suite.model, folder, checksum: await contents.model(folder) };
+  const model = { name, folder, checksum: await contents.model(folder) };
   return trainToFolder(
     {
       kind: "train",
       engine: options.engine,
       methodName: task.methodName,
-      origin: await editorOrigin(task, suite.text, model, contents),
+      origin: await editorOrigin(task, text, model, contents),
       model,
       outDirectory,
       workDirectory: `${outDirectory}.training`,
@@ -68,8 +69,12 @@ function chooseCell(suite: SuiteConfig, { methodName, dataset }: TrainRunOptions
       `expected one of ${known.join(", ")} for \`--${option}\` but received "${wanted}"${didYouMean(wanted, known)}`,
     );
   };
-  pick("method", methodName, Object.keys(suite.methods));
-  pick("dataset", dataset, suite.datasets);
+  pick("method", methodName, [...new Set(cells.map(({ editor }) => editor.methodName))]);
+  pick(
+    "dataset",
+    dataset,
+    suite.datasets.map(({ name }) => name),
+  );
   const found = cells.find(
     (cell) =>
       (methodName === undefined || cell.editor.methodName === methodName) &&
@@ -93,7 +98,7 @@ export async function trainToFolder(
     editor: method.editor,
   });
   const { engine, base, codec, tokenizer } = session;
-  const editor = await engine.createEditor({ ...method.editor, seed }, base);
+  const editor = await engine.createEditor(engineSpec(method.editor, seed), base);
   const record = await trainEditor(
     {
       editor,

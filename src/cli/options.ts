@@ -36,7 +36,14 @@ export const seedOption = {
 export const dataOption = {
   type: "string",
   requiresArg: true,
-  describe: "Your own edits: a JSON Lines file of common records, in place of the data sets",
+  describe:
+    "Your own edits: a JSON Lines file of common records, in place of the data sets; for a suite of official files the folder they stand in",
+} as const satisfies Options;
+
+export const modelsOption = {
+  type: "string",
+  requiresArg: true,
+  describe: "Folder of the checkpoints, for a suite that is measured on them (paper)",
 } as const satisfies Options;
 
 export const suiteOption = {

@@ -1,23 +1,37 @@
-import { loadSuite } from "../config/load.js";
+import { loadSuite, wantsDataFolder } from "../config/load.js";
 import { type Override, parseOverrides } from "../config/overrides.js";
 import type { SuiteConfig } from "../config/suite.js";
-import { absoluteDatasetSpec } from "../data/dataset_spec.js";
+import { absoluteDatasetSpec, parseDatasetSpec } from "../data/dataset_spec.js";
 
 export interface SuiteArgs {
   readonly suite: string;
   readonly set: readonly string[];
   readonly data?: string | undefined;
+  readonly models?: string | undefined;
   readonly seed?: number | undefined;
 }
 
-/** The suite as file, `--set` and flags make it; flags win. Throws CONFIG_INVALID. */
+/**
+ * The suite as file, `--set` and flags make it; flags win.
+ * @param first overrides that `--set` and flags win over
+ * @throws SeprogError CONFIG_INVALID
+ */
 export function suiteFromArgs(
-  { suite, set, data, seed }: SuiteArgs,
-  more: readonly Override[] = [],
+  { suite, set, data, models, seed }: SuiteArgs,
+  first: readonly Override[] = [],
 ): SuiteConfig {
   const flags: Override[] = [];
-  if (data !== undefined)
+  const isFolder = data !== undefined && isDataFolder(suite, data);
+  if (data !== undefined && !isFolder)
     flags.push({ origin: `--data ${data}`, path: ["datasets"], value: [absoluteDatasetSpec(data)] });
   if (seed !== undefined) flags.push({ origin: `--seed ${seed}`, path: ["seeds"], value: [seed] });
-  return loadSuite(suite, [...parseOverrides(set), ...flags, ...more]);
+  return loadSuite(suite, [...first, ...parseOverrides(set), ...flags], {
+    models,
+    data: isFolder ? data : undefined,
+  });
+}
+
+/** A suite of official files takes the folder they stand in; anything else names a data set. */
+function isDataFolder(suite: string, data: string): boolean {
+  return parseDatasetSpec(data).kind === "embedded" && wantsDataFolder(suite);
 }

@@ -1,6 +1,7 @@
 import { runSuite, type SuiteEvent, type SuiteRunOptions } from "../bench/suite_runner.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { share } from "../report/columns.js";
+import { duration } from "../report/units.js";
 import { EXIT_FAILED } from "./program.js";
 import { createProgress, type Progress } from "./progress.js";
 import { printTables } from "./result_table.js";
@@ -29,6 +30,9 @@ export async function benchSuite(
   }
 }
 
+/** Time until the whole run is done. */
+const left = (etaMs: number | null): string => (etaMs === null ? "" : ` · ${duration(etaMs)} left`);
+
 function show(event: SuiteEvent, progress: Progress): void {
   switch (event.type) {
     case "job":
@@ -37,18 +41,17 @@ function show(event: SuiteEvent, progress: Progress): void {
     case "editor":
       progress.close();
       progress.note(
-        `${event.label}: ${event.reused ? "trained editor found in" : "trained into"} ${event.folder}`,
+        `${event.label}: ${event.reused ? "trained editor found in" : "trained into"} ${event.folder}${left(event.etaMs)}`,
       );
       return;
     case "skipped":
       if (event.count > 0) progress.note(`${event.count} of ${event.total} cells are already measured`);
       return;
     case "cell": {
-      const { method, dataset, K, ES, DD } = event.result.cell;
-      const success = ES === null ? "" : `ES ${share(ES.value)}, `;
+      const { method, dataset, K, seed, ES, DD } = event.result.cell;
       progress.close();
       progress.note(
-        `[${event.done}/${event.total}] ${method} ${dataset} K=${K}: ${success}DD ${share(DD.value)}`,
+        `[${event.done}/${event.total}] ${method} ${dataset} K=${K}, seed ${seed}: ES ${share(ES.value)}, DD ${share(DD.value)}${left(event.etaMs)}`,
       );
       return;
     }

@@ -46,6 +46,7 @@ export function withOverrides(source: ConfigSource, overrides: readonly Override
   return {
     file: source.file,
     value,
+    written: source.written,
     locate: (path) => originOf(path) ?? source.locate(path),
     locateKey: (path, key) =>
       originOf([...path, key]) ?? partialOrigin(overrides, [...path, key]) ?? source.locateKey(path, key),

@@ -16,6 +16,12 @@ export function bundledModels(): string[] {
   );
 }
 
+/** The recipe of a base model that comes with the package, whether the model has been made or not. */
+export function bundledRecipe(model: string): string | undefined {
+  const recipe = assetPath("models", model, "recipe.yaml");
+  return /^[A-Za-z0-9._-]+$/.test(model) && existsSync(recipe) ? recipe : undefined;
+}
+
 /** Names of the suites that come with the package. */
 export function bundledSuites(): string[] {
   const folder = join(packageRoot, "bench", "suites");

@@ -17,6 +17,8 @@ export type Path = readonly (string | number)[];
 export interface ConfigSource {
   readonly file: string;
   readonly value: unknown;
+  /** The path that messages call the value at `path` by. */
+  written(path: Path): Path;
   /** `file:line` of the value at `path`, or of its nearest ancestor that is in the file. */
   locate(path: Path): string;
   /** `file:line` of the key `key` in the mapping at `path`. */
@@ -70,7 +72,7 @@ export function parseConfig(file: string, text: string): ConfigSource {
     const pair = isMap(node) ? findPair(node.items, key) : undefined;
     return pair && isNode(pair.key) && pair.key.range ? lineOf(pair.key.range[0]) : locate(path);
   };
-  return { file, value: document.toJS() ?? {}, locate, locateKey };
+  return { file, value: document.toJS() ?? {}, written: (path) => path, locate, locateKey };
 }
 
 function findPair(items: readonly Pair[], key: string): Pair | undefined {

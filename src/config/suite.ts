@@ -1,16 +1,19 @@
 import { z } from "zod";
 import { EDITORS } from "../editors/registry.js";
-import { evaluationSchema } from "./evaluation.js";
+import type { EvaluationConfig } from "./evaluation.js";
 import { trainingSchema } from "./training.js";
 
 const editorSchema = z.discriminatedUnion("kind", [EDITORS.seprog.spec]);
 
 /** A list of which each item makes cells of its own. */
-const distinct = <Item extends z.ZodType>(item: Item) =>
+const distinct = <Item extends z.ZodType>(item: Item, keyOf: (value: z.output<Item>) => unknown = String) =>
   z
     .array(item)
     .min(1)
-    .refine((items) => new Set(items).size === items.length, "expected values that differ from each other");
+    .refine(
+      (items) => new Set(items.map(keyOf)).size === items.length,
+      "expected values that differ from each other",
+    );
 
 /** How text becomes tokens: rows longer than a limit are cut on the right, edit texts on the left. */
 export const textSchema = z.strictObject({
@@ -28,24 +31,96 @@ export const methodSchema = z.strictObject({
   training: trainingSchema.prefault({}),
 });
 
-/** One file describes what is trained and measured: every method × data set × K × seed is a cell. */
-export const suiteSchema = z.strictObject({
+export const modelSchema = z.string().min(1);
+
+/** Options that are checked where they end up: merged over those they change. */
+const part = z.record(z.string(), z.unknown());
+
+export const kSchema = distinct(z.int().positive());
+export const seedsSchema = distinct(z.int().min(0));
+
+/** A data set and what is other for it than for the rest of the suite. */
+const datasetEntrySchema = z.strictObject({
+  /** A bundled data set, `NAME:FOLDER` for official files, or the path of a JSON Lines file of common records. */
+  name: z.string().min(1),
+  /** A bundled model's name or a Hugging Face folder. */
+  model: modelSchema.optional(),
+  k: kSchema.optional(),
+  seeds: seedsSchema.optional(),
+  text: part.optional(),
+  /** Merged over every method's. */
+  editor: part.optional(),
+  training: part.optional(),
+  evaluation: part.optional(),
+});
+
+const methodEntrySchema = z.strictObject({
+  /** Another method whose options this one starts from. */
+  like: z.string().optional(),
+  editor: part.optional(),
+  training: part.optional(),
+  /** One option, by its path below the method, and its values: a method each. */
+  sweep: z
+    .record(z.string().regex(/^(editor|training)\.[A-Za-z0-9.]+$/), distinct(z.unknown(), JSON.stringify))
+    .refine((sweep) => Object.keys(sweep).length === 1, "expected one option")
+    .optional(),
+});
+
+/** A suite as it is written: every method × data set × K × seed is a cell. */
+export const suiteFileSchema = z.strictObject({
   schemaVersion: z.literal(1).default(1),
   name: z.string().regex(/^[A-Za-z0-9._-]+$/),
   description: z.string().default(""),
-  /** A bundled model's name or a Hugging Face folder. */
-  model: z.string().min(1),
-  /** Names of bundled data sets, or paths of JSON Lines files in the common record format. */
-  datasets: distinct(z.string().min(1)),
-  k: distinct(z.int().positive()),
-  seeds: distinct(z.int().min(0)).default([0]),
+  /** What a reader of the report should know of what was run and what was not. */
+  notes: z.array(z.string()).default([]),
+  model: modelSchema.optional(),
+  datasets: distinct(datasetEntrySchema, ({ name }) => name),
+  k: kSchema,
+  seeds: seedsSchema.default([0]),
   methods: z
-    .record(z.string().regex(/^[A-Za-z0-9_-]+$/), methodSchema)
+    .record(z.string().regex(/^[A-Za-z0-9_-]+$/), methodEntrySchema)
     .refine((methods) => Object.keys(methods).length > 0, "expected at least one method"),
-  text: textSchema.prefault({}),
-  evaluation: evaluationSchema.prefault({}),
+  text: part.optional(),
+  evaluation: part.optional(),
+  /** Where a folder that the user must provide comes from, for the list of what is missing. */
+  sources: z.record(z.string(), z.string()).default({}),
 });
 
-export type SuiteConfig = z.infer<typeof suiteSchema>;
 export type MethodConfig = z.infer<typeof methodSchema>;
 export type TextConfig = z.infer<typeof textSchema>;
+
+/** Where a method stands in a sweep over one option. */
+export interface SweepPoint {
+  /** The method that was swept. */
+  readonly of: string;
+  /** Path of the option below the method: `editor.promptLength`. */
+  readonly option: string;
+  /** The value as text. */
+  readonly value: string;
+}
+
+export interface SuiteMethod {
+  readonly config: MethodConfig;
+  readonly sweep: SweepPoint | null;
+}
+
+/** All that holds for one data set of a suite, with nothing left to merge. */
+export interface SuiteDataset {
+  readonly name: string;
+  readonly model: string;
+  readonly k: readonly number[];
+  readonly seeds: readonly number[];
+  readonly text: TextConfig;
+  readonly evaluation: EvaluationConfig;
+  readonly methods: Readonly<Record<string, SuiteMethod>>;
+}
+
+/** A suite with its defaults filled in and every data set's options worked out. */
+export interface SuiteConfig {
+  readonly schemaVersion: 1;
+  readonly name: string;
+  readonly description: string;
+  readonly notes: readonly string[];
+  readonly datasets: readonly SuiteDataset[];
+  readonly sources: Readonly<Record<string, string>>;
+}

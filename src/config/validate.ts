@@ -10,38 +10,57 @@ export function validateConfig<Schema extends z.ZodType>(
   schema: Schema,
   source: ConfigSource,
 ): z.output<Schema> {
-  const result = schema.safeParse(source.value, { reportInput: true });
-  if (result.success) return result.data;
-  const problems = result.error.issues.flatMap((issue) => describe(issue, schema, source));
-  problems.sort((a, b) => a.place.localeCompare(b.place, "en", { numeric: true }));
-  const lines = problems.map(({ place, text }) => `  ${place}: ${text}`);
-  const count = lines.length === 1 ? "1 error" : `${lines.length} errors`;
-  throw new SeprogError("CONFIG_INVALID", `${count} in the configuration:\n${lines.join("\n")}`);
+  const problems: ConfigProblem[] = [];
+  const config = checkConfig(schema, source, problems);
+  if (config === undefined) throw configError(problems);
+  return config;
 }
 
-interface Problem {
+/** The config with its defaults filled in, or undefined after adding what is wrong with it to `problems`. */
+export function checkConfig<Schema extends z.ZodType>(
+  schema: Schema,
+  source: ConfigSource,
+  problems: ConfigProblem[],
+): z.output<Schema> | undefined {
+  const result = schema.safeParse(source.value, { reportInput: true });
+  if (result.success) return result.data;
+  problems.push(...result.error.issues.flatMap((issue) => describe(issue, schema, source)));
+  return undefined;
+}
+
+/** One error for all problems, in the order of their places; what was found more than once is told once. */
+export function configError(problems: readonly ConfigProblem[]): SeprogError {
+  const sorted = problems.toSorted((a, b) => a.place.localeCompare(b.place, "en", { numeric: true }));
+  const lines = [...new Set(sorted.map(({ place, text }) => `  ${place}: ${text}`))];
+  const count = lines.length === 1 ? "1 error" : `${lines.length} errors`;
+  return new SeprogError("CONFIG_INVALID", `${count} in the configuration:\n${lines.join("\n")}`);
+}
+
+/** What is wrong, and `file:line` or the override it came from. */
+export interface ConfigProblem {
   readonly place: string;
   readonly text: string;
 }
 
-function describe(issue: Issue, schema: z.ZodType, source: ConfigSource): Problem[] {
+function describe(issue: Issue, schema: z.ZodType, source: ConfigSource): ConfigProblem[] {
   const path = issue.path.map((step) => (typeof step === "symbol" ? String(step) : step));
   if (issue.code === "unrecognized_keys") {
     const known = keysAt(schema, source.value, path);
     return issue.keys.map((key) => ({
       place: source.locateKey(path, key),
-      text: `unknown option \`${dotted([...path, key])}\`${didYouMean(key, known) || `; known here: ${known.join(", ")}`}`,
+      text: `unknown option \`${dotted(source.written([...path, key]))}\`${didYouMean(key, known) || `; known here: ${known.join(", ")}`}`,
     }));
   }
   const place = source.locate(path);
   // Rules over several options write their whole sentence.
-  if (issue.code === "custom") return [{ place, text: `${issue.message} (\`${dotted(path)}\`)` }];
+  if (issue.code === "custom")
+    return [{ place, text: `${issue.message} (\`${dotted(source.written(path))}\`)` }];
   const received = valueAt(source.value, path);
   const expected = expectation(issue, received, schema, source.value, path);
   return [
     {
       place,
-      text: `expected ${expected} for \`${dotted(path)}\` but received ${show(received)}`,
+      text: `expected ${expected} for \`${dotted(source.written(path))}\` but received ${show(received)}`,
     },
   ];
 }
@@ -85,6 +104,7 @@ function oneOf(known: readonly string[], received: unknown): string {
 }
 
 function article(type: string): string {
+  if (type === "record") return "an object";
   return /^[aeio]/.test(type) ? `an ${type}` : `a ${type}`;
 }
 

@@ -1,8 +1,26 @@
 import { z } from "zod";
-import type { EditorDefinition } from "./registry.js";
+import type { EditorDefinition, EditorUse } from "./registry.js";
+
+/** What a variant of SEPROG switches off (the paper's section 6.3), and diagnostic variants of ours. */
+const VARIANTS = [
+  "seprog",
+  "finetune",
+  "noclassifier",
+  "noselect",
+  "oraclegate",
+  "oracleedit",
+  "softgate",
+  "noatt",
+] as const;
 
 const seprogSpec = z.strictObject({
   kind: z.literal("seprog"),
+  variant: z.enum(VARIANTS).default("seprog"),
+  /** Variant `finetune`: base weights are trained with the editor, or at every edit on top of a trained editor. */
+  finetune: z.enum(["joint", "edit_time"]).default("joint"),
+  /** Which of them: the matrices of the last two blocks, or of all. */
+  finetuneParameters: z.enum(["last2", "all"]).default("last2"),
+  finetuneLearningRate: z.number().min(0).default(1e-5),
   /** p: vectors placed before the decoder's tokens. */
   promptLength: z.int().min(1).max(1024).default(32),
   /** h: width of edit embeddings, scope classifier and prompt decoder. */
@@ -23,7 +41,8 @@ const seprogSpec = z.strictObject({
   promptInitScale: z.number().positive().default(1),
   /** Initial prompt vectors are drawn from the embeddings of this many most frequent ids. */
   frequentIds: z.int().positive().default(5000),
-  promptPositions: z.enum(["concat"]).default("concat"),
+  /** Whether the prompt takes part in the count of positions, or the tokens keep theirs. */
+  promptPositions: z.enum(["concat", "keep"]).default("concat"),
   clipNorm: z.number().positive().default(5),
   optimizer: z
     .strictObject({
@@ -43,6 +62,37 @@ const seprogSpec = z.strictObject({
 
 export type SeprogSpec = z.infer<typeof seprogSpec>;
 
+/** Variants with weights of their own; the others are SEPROG's trained editor, used in another way. */
+function isTrainedApart({ variant, finetune }: SeprogSpec): boolean {
+  return (
+    variant === "noclassifier" || variant === "noatt" || (variant === "finetune" && finetune === "joint")
+  );
+}
+
+function trainingSpec(spec: SeprogSpec): SeprogSpec {
+  return isTrainedApart(spec) ? spec : { ...spec, variant: "seprog" };
+}
+
+function coreSpec({
+  variant,
+  finetune,
+  finetuneParameters,
+  finetuneLearningRate,
+  ...shared
+}: SeprogSpec): Partial<SeprogSpec> {
+  if (variant === "seprog") return shared;
+  if (variant !== "finetune") return { ...shared, variant };
+  return { ...shared, variant, finetune, finetuneParameters, finetuneLearningRate };
+}
+
+function useOf({ variant }: SeprogSpec): EditorUse {
+  return {
+    variant,
+    needsGoldEdits: variant === "oraclegate" || variant === "oracleedit",
+    leavesGatedOffAlone: variant === "seprog" || variant === "noatt",
+  };
+}
+
 /**
  * Semi-parametric prompt generation. Option names are those of the native core; defaults are the paper's (section 5.3
  * and appendix B), decisions [R1]–[R19] in docs/seprog.md.
@@ -52,4 +102,7 @@ export const seprog: EditorDefinition<typeof seprogSpec> = {
   title: "SEPROG: generated prefix prompts, edits as rows of a memory",
   spec: seprogSpec,
   hasMemory: true,
+  trainingSpec,
+  coreSpec,
+  useOf,
 };

@@ -3,7 +3,7 @@ import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { packRows, unpackRows } from "../tokenizers/token_rows.js";
 import type { OnEvent } from "../training/events.js";
 import { Pace } from "../training/progress.js";
-import type { Question } from "./questions.js";
+import { goldEdit, type Question } from "./questions.js";
 import type { BaseScorer, EditedScorer, Scorer } from "./scorers.js";
 
 /** What a model says to one question, freely and under teacher forcing on the first accepted answer. */
@@ -21,18 +21,22 @@ export interface AskOptions {
   /** Rows a call. */
   readonly batchSize: number;
   readonly maxNewTokens: number;
+  /** Whether the model is told which edit each row is about. */
+  readonly tellGoldEdits?: boolean;
   readonly signal?: AbortSignal;
 }
 
 interface Row {
   readonly source: Int32Array;
   readonly target: Int32Array;
+  readonly goldEdit: number;
 }
 
 export function questionRows(questions: readonly Question[], codec: EditCodec): Row[] {
-  return questions.map(({ x, accepted }) => ({
-    source: codec.source(x),
-    target: codec.target(accepted[0]),
+  return questions.map((question) => ({
+    source: codec.source(question.x),
+    target: codec.target(question.accepted[0]),
+    goldEdit: goldEdit(question),
   }));
 }
 
@@ -45,16 +49,24 @@ const pairRows = (rows: readonly Row[]) => ({
   target: packRows(rows.map(({ target }) => target)),
 });
 
+function callOf(rows: readonly Row[], { tellGoldEdits, signal }: Omit<AskOptions, "maxNewTokens">) {
+  return {
+    ...(signal && { signal }),
+    ...(tellGoldEdits && { goldEdits: Int32Array.from(rows, (row) => row.goldEdit) }),
+  };
+}
+
 /** Answers in the order of the rows. */
 export async function askAll(
   scorer: Scorer,
   rows: readonly Row[],
   codec: EditCodec,
-  { batchSize, maxNewTokens, signal }: AskOptions,
+  options: AskOptions,
 ): Promise<Answer[]> {
+  const { batchSize, maxNewTokens } = options;
   const answers: Answer[] = [];
-  const call = signal === undefined ? {} : { signal };
   for (const piece of pieces(rows, batchSize)) {
+    const call = callOf(piece, options);
     const batch = pairRows(piece);
     const generation = await scorer.generate(batch.source, { maxNewTokens, ...codec.generation, ...call });
     const scores = await scorer.score(batch, call);
@@ -87,13 +99,14 @@ export async function klOfRows<Edited extends EditedScorer>(
   edited: Edited,
   rows: readonly Row[],
   compared: readonly boolean[],
-  { batchSize, signal }: AskOptions,
+  options: AskOptions,
 ): Promise<number[]> {
   const sums = rows.map(() => 0);
   const chosen = [...rows.keys()].filter((i) => compared[i]);
-  for (const piece of pieces(chosen, batchSize)) {
-    const batch = pairRows(piece.map((i) => rows[i] as Row));
-    const { kl } = await base.compare(edited, batch, signal === undefined ? {} : { signal });
+  for (const piece of pieces(chosen, options.batchSize)) {
+    const pieceRows = piece.map((i) => rows[i] as Row);
+    const batch = pairRows(pieceRows);
+    const { kl } = await base.compare(edited, batch, callOf(pieceRows, options));
     const ofRow = splitRows(kl, batch.target.lengths);
     piece.forEach((i, at) => {
       sums[i] = ofRow[at]?.reduce((sum, value) => sum + value, 0) ?? Number.NaN;

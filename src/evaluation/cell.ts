@@ -3,6 +3,9 @@ import { episodesChecksum } from "../data/episode_file.js";
 import type { Episode } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import { type BootstrapOptions, type Estimate, medianEstimate } from "../metrics/bootstrap.js";
+import { changes } from "../metrics/drawdown.js";
+import { successes } from "../metrics/edit_success.js";
+import { meansOfEpisodes } from "../metrics/ratio.js";
 import { computeMetrics } from "../metrics/registry.js";
 import type { EpisodeBatch } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
@@ -26,7 +29,10 @@ import {
 import type { EditedScorer, Subject } from "./scorers.js";
 
 /** What stands in the cell's first columns. */
-export type CellName = Pick<SummaryCell, "method" | "dataset" | "model" | "K" | "seed" | "configHash">;
+export type CellName = Pick<
+  SummaryCell,
+  "method" | "variant" | "sweep" | "dataset" | "model" | "K" | "seed" | "configHash"
+>;
 
 export interface CellInput<Edited extends EditedScorer> {
   readonly name: CellName;
@@ -38,7 +44,7 @@ export interface CellInput<Edited extends EditedScorer> {
   readonly trainStep: { readonly scratch: ScratchEditor; readonly batch: EpisodeBatch } | null;
   readonly provenance: Pick<
     CellResult["provenance"],
-    "modelChecksum" | "editorFingerprint" | "device" | "threads"
+    "modelChecksum" | "modelRecord" | "editorFingerprint" | "device" | "threads"
   >;
   /** The process's resident high-water mark, asked at the end. */
   readonly processPeakBytes: () => Promise<number>;
@@ -82,6 +88,7 @@ export async function evaluateCell<Edited extends EditedScorer>(
   return {
     schemaVersion: SUMMARY_SCHEMA_VERSION,
     ...figuresOf(name, lines, bootstrap, inference, training),
+    perEpisode: { ES: meansOfEpisodes(lines, successes), DD: meansOfEpisodes(lines, changes) },
     timing: {
       warmup: timing.warmUps,
       repetitions: timing.repetitions,
@@ -124,6 +131,7 @@ function figuresOf(
     DD: always(figures.DD, "DD"),
     DDgold: always(figures.DDgold, "DDgold"),
     DDhard: figures.DDhard,
+    base: { accuracy: always(figures.baseAccuracy, "baseAccuracy"), ES: always(figures.ESbase, "ESbase") },
     gate:
       gateAccuracy && gateRecall
         ? { accuracy: gateAccuracy, precision: figures.gatePrecision, recall: gateRecall }

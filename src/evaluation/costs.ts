@@ -41,12 +41,15 @@ export async function measureInference<Edited extends EditedScorer>(
   { maxNewTokens, ...options }: CostOptions & { readonly maxNewTokens: number },
 ): Promise<InferenceSamples> {
   const requests = editRequests(episode, codec);
-  const source = codec.sources(oneInScopePerEdit(episode).map(({ x }) => x));
+  const asked = oneInScopePerEdit(episode);
+  const source = codec.sources(asked.map(({ x }) => x));
   const call = { measure: true, ...(options.signal && { signal: options.signal }) };
+  const goldEdits = Int32Array.from(asked.keys());
+  const asking = { ...call, ...(subject.needsGoldEdits && { goldEdits }) };
   const samples = await repeat(options, async () => {
     const { model, measurement } = await subject.apply(requests, call);
     try {
-      const generation = await model.generate(source, { maxNewTokens, ...codec.generation, ...call });
+      const generation = await model.generate(source, { maxNewTokens, ...codec.generation, ...asking });
       const edit = totalOf(measurement);
       const answer = totalOf(generation.measurement);
       return {

@@ -5,7 +5,7 @@ import type { EditCodec } from "../tokenizers/edit_codec.js";
 import type { OnEvent } from "../training/events.js";
 import { Pace } from "../training/progress.js";
 import { type Answer, type AskOptions, askAll, type BaseAnswers, klOfRows, questionRows } from "./answers.js";
-import { episodeQuestions, type Question } from "./questions.js";
+import { episodeQuestions, isOutside, type Question } from "./questions.js";
 import type { EditRecordLine, InScopeProbe, OutScopeProbe } from "./records.js";
 import { type EditedScorer, editRequests, type Subject } from "./scorers.js";
 
@@ -46,9 +46,12 @@ export async function* evaluate<Edited extends EditedScorer>(
     const { model } = await subject.apply(editRequests(episode, codec), signal && { signal });
     try {
       const before = rows.map((row) => baseAnswers.of(row));
-      const after = await askAll(model, rows, codec, options);
-      const compared = questions.map((question, i) => isOutside(question) && reachesEdits(after[i]));
-      const klOfRow = await klOfRows(subject.base, model, rows, compared, options);
+      const asking = { ...options, tellGoldEdits: subject.needsGoldEdits };
+      const after = await askAll(model, rows, codec, asking);
+      const compared = questions.map(
+        (question, i) => isOutside(question) && !(subject.leavesGatedOffAlone && isGatedOff(after[i])),
+      );
+      const klOfRow = await klOfRows(subject.base, model, rows, compared, asking);
       const lines = linesOf(index, episode, questions, { before, after, klOfRow });
       for (const line of lines) shares.add(line);
       yield* lines;
@@ -68,11 +71,9 @@ export async function* evaluate<Edited extends EditedScorer>(
   }
 }
 
-const isOutside = ({ group }: Question): boolean => group === "outScope" || group === "hard";
-
-/** A question that the gate holds back gets the base's own computation: its divergence is 0, to the bit. */
-const reachesEdits = (answer: Answer | undefined): boolean =>
-  answer?.scope === undefined || answer.scope.logit > 0;
+/** Where this means the base's own computation, its divergence is 0, to the bit. */
+const isGatedOff = (answer: Answer | undefined): boolean =>
+  answer?.scope !== undefined && answer.scope.logit <= 0;
 
 interface Answers {
   readonly before: readonly Answer[];
@@ -123,6 +124,7 @@ function inScopeProbe({ x, accepted }: Question, base: Answer, edited: Answer): 
     ...(edited.scope && { scope: edited.scope }),
     expected: [...accepted],
     match: matchesAny(edited.text, accepted),
+    baseMatch: matchesAny(base.text, accepted),
     matchStrict: matchesAnyStrict(edited.text, accepted),
     teacherForced: sameTokens(edited.argmax, edited.target),
     negLogLik: edited.negLogLik,

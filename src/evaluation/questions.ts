@@ -10,6 +10,11 @@ export interface Question {
   readonly accepted: readonly [string, ...string[]];
 }
 
+export const isOutside = ({ group }: Question): boolean => group === "outScope" || group === "hard";
+
+/** The edit of its episode that a question is about, −1 for none. */
+export const goldEdit = (question: Question): number => (isOutside(question) ? -1 : question.edit);
+
 /**
  * All questions of an episode: every edit's own input, its clean and noisy rephrases, and the out-of-scope inputs, the
  * i-th recorded under edit i.

@@ -5,7 +5,7 @@
 import { z } from "zod";
 
 /** Raised whenever a field of `Summary` changes its name, its unit or its meaning. */
-export const SUMMARY_SCHEMA_VERSION = 1;
+export const SUMMARY_SCHEMA_VERSION = 2;
 
 /** An estimate over n edits (or repetitions) with its percentile bootstrap interval at 95 %. */
 export const figureSchema = z.strictObject({
@@ -41,6 +41,8 @@ export const inScopeProbeSchema = z.strictObject({
   /** Any of these counts as right. */
   expected: z.array(z.string()).min(1),
   match: z.boolean(),
+  /** The unedited model's answer is among `expected` already. */
+  baseMatch: z.boolean(),
   matchStrict: z.boolean(),
   /** Every target token is the arg-max under teacher forcing. */
   teacherForced: z.boolean(),
@@ -109,9 +111,23 @@ const inferenceCostSchema = z.strictObject({
   promptsPerSecond: figureSchema,
 });
 
+/** What the unedited model does on the same questions: without it neither ES nor DD means anything. */
+const baseSchema = z.strictObject({
+  /** Share of random out-of-scope questions answered with a gold answer. */
+  accuracy: figureSchema,
+  /** `ES` before any edit. */
+  ES: figureSchema,
+});
+
+/** Where the method stands in a sweep over one option. */
+const sweepSchema = z.strictObject({ of: z.string(), option: z.string(), value: z.string() });
+
 /** One row of the result table: method × data set × base model × K × seed. */
 export const summaryCellSchema = z.strictObject({
   method: z.string(),
+  /** What the method switches off, as its editor calls it; `seprog` switches nothing off. */
+  variant: z.string(),
+  sweep: sweepSchema.nullable(),
   dataset: z.string(),
   model: z.string(),
   K: z.int().positive(),
@@ -125,6 +141,8 @@ export const summaryCellSchema = z.strictObject({
   DD: figureSchema,
   DDgold: figureSchema,
   DDhard: optionalFigure,
+  base: baseSchema,
+  /** Of the scope classifier, also where it is not asked; null for methods without one. */
   gate: gateSchema.nullable(),
   teacherForced: z.strictObject({ ES: figureSchema, DD: figureSchema }),
   train: trainCostSchema.nullable(),
@@ -153,6 +171,15 @@ const detailSchema = z.strictObject({
 });
 export type CellDetail = z.infer<typeof detailSchema>;
 
+/** Means over the questions of each episode, in order; null where an episode has none. ES and DD are their means. */
+const perEpisodeSchema = z.strictObject({
+  ES: z.array(z.number().nullable()),
+  DD: z.array(z.number().nullable()),
+});
+
+/** Figures of the base model's own record by what they are of; null where it has none. */
+export const modelFiguresSchema = z.record(z.string(), z.number()).nullable();
+
 /** How a cost was taken, with its raw samples. */
 const timingSchema = z.strictObject({
   warmup: z.int().nonnegative(),
@@ -172,12 +199,14 @@ export const cellResultSchema = z.strictObject({
   schemaVersion: z.literal(SUMMARY_SCHEMA_VERSION),
   cell: summaryCellSchema,
   detail: detailSchema,
+  perEpisode: perEpisodeSchema,
   timing: timingSchema,
   provenance: z.strictObject({
     episodes: z.int().positive(),
     /** SHA-256 of the episodes: equal for all methods of a (data set, K). */
     episodesChecksum: z.string(),
     modelChecksum: z.string(),
+    modelRecord: modelFiguresSchema,
     editorFingerprint: z.string().nullable(),
     device: z.string(),
     threads: z.int().positive(),
@@ -192,6 +221,12 @@ export type CellResult = z.infer<typeof cellResultSchema>;
 export const summarySchema = z.strictObject({
   schemaVersion: z.literal(SUMMARY_SCHEMA_VERSION),
   suite: z.string(),
+  /** What the suite says of what was run and what was not. */
+  notes: z.array(z.string()),
+  /** Planned cells that are not in the table, by their folder's name. */
+  missing: z.array(z.string()),
+  /** Base models by their name in the table, with the figures of their own records. */
+  models: z.record(z.string(), modelFiguresSchema),
   environment: z.record(z.string(), z.json()),
   cells: z.array(summaryCellSchema),
 });

@@ -15,10 +15,15 @@ interface Call {
   readonly measure?: boolean;
 }
 
+interface AskingCall extends Call {
+  /** The edit each row is about, −1 for none, [B]: for methods that must be told. */
+  readonly goldEdits?: Int32Array;
+}
+
 /** Anything that answers, as the evaluation needs it. */
 export interface Scorer {
-  score(batch: PairRows, options?: Call): Promise<TokenScores>;
-  generate(source: TokenRows, options?: Call & Partial<GenerationForm>): Promise<Generation>;
+  score(batch: PairRows, options?: AskingCall): Promise<TokenScores>;
+  generate(source: TokenRows, options?: AskingCall & Partial<GenerationForm>): Promise<Generation>;
 }
 
 export interface EditedScorer extends Scorer {
@@ -27,12 +32,16 @@ export interface EditedScorer extends Scorer {
 
 /** The unedited model: also the reference of the KL divergence. */
 export interface BaseScorer<Edited extends Scorer = Scorer> extends Scorer {
-  compare(other: Edited, batch: PairRows, options?: Call): Promise<{ readonly kl: Float32Array }>;
+  compare(other: Edited, batch: PairRows, options?: AskingCall): Promise<{ readonly kl: Float32Array }>;
 }
 
 /** A method on a model: applies the edits of an episode, all at once. */
 export interface Subject<Edited extends EditedScorer = EditedScorer> {
   readonly base: BaseScorer<Edited>;
+  /** Whether the edited model must be told which edit each question is about. */
+  readonly needsGoldEdits: boolean;
+  /** Whether a question with a scope logit of at most 0 gets the base's own computation, to the bit. */
+  readonly leavesGatedOffAlone: boolean;
   apply(
     requests: EditRequests,
     options?: Call,

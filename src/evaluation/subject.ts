@@ -1,3 +1,4 @@
+import type { EditorUse } from "../editors/registry.js";
 import type { EditedModel, Editor, Model } from "../native/engine.js";
 import type { Subject } from "./scorers.js";
 
@@ -6,10 +7,23 @@ import type { Subject } from "./scorers.js";
  * @param gate "scope": the editor decides for each question whether the edits concern it; "always": every question is
  * answered with the edits, which shows what the decision costs
  */
-export function editorSubject(editor: Editor, base: Model, gate: "scope" | "always"): Subject<EditedModel> {
-  if (gate === "scope") return { base, apply: (requests, options) => editor.edit(requests, base, options) };
+export function editorSubject(
+  editor: Editor,
+  base: Model,
+  gate: "scope" | "always",
+  { needsGoldEdits, leavesGatedOffAlone }: EditorUse,
+): Subject<EditedModel> {
+  if (gate === "scope")
+    return {
+      base,
+      needsGoldEdits,
+      leavesGatedOffAlone,
+      apply: (requests, options) => editor.edit(requests, base, options),
+    };
   return {
     base,
+    needsGoldEdits,
+    leavesGatedOffAlone: false,
     async apply(requests, options = {}) {
       const { measure = false, ...call } = options;
       await using memory = await editor.createMemory(call);

@@ -1,3 +1,4 @@
+import { editEncoderFolder, engineSpec } from "../config/editor_spec.js";
 import { SeprogError } from "../errors.js";
 import type { ModelInfo } from "../native/addon.js";
 import type { Engine as NativeEngine, Model as NativeModel } from "../native/engine.js";
@@ -44,10 +45,9 @@ export class BaseModel implements AsyncDisposable {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<Editor> {
     const { method, seed, text } = await readTrained(folder);
-    const { editEncoder } = method.editor;
-    const editTokenizer =
-      editEncoder.source === "directory" ? await Tokenizer.load(editEncoder.path) : this.#tokenizer;
-    const native = await this.#engine.createEditor({ ...method.editor, seed }, this.#native, options);
+    const encoderFolder = editEncoderFolder(method.editor);
+    const editTokenizer = encoderFolder === null ? this.#tokenizer : await Tokenizer.load(encoderFolder);
+    const native = await this.#engine.createEditor(engineSpec(method.editor, seed), this.#native, options);
     try {
       await native.restore(folder, options);
     } catch (error) {

@@ -13,9 +13,12 @@ function changed(
 
 const random = (edit: EditOutcome): readonly OutScopeOutcome[] => edit.outScope;
 
+/** 1 for each random out-of-scope question under an edit whose answer changed, else 0. */
+export const changes = (edit: EditOutcome): number[] => edit.outScope.map((item) => Number(!item.same));
+
 /** DD: share of random out-of-scope questions whose generated answer is no longer the unedited model's (SEPROG §5.4). */
 export function drawdown(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
-  return changed(edits, random, (item) => item.same, options);
+  return episodeMean(edits, changes, options);
 }
 
 export function drawdownStrict(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
@@ -30,6 +33,11 @@ export function drawdownGold(edits: readonly EditOutcome[], options?: BootstrapO
 /** errBase: what DDgold would be with no edit at all. */
 export function baseError(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
   return changed(edits, random, (item) => item.baseGoldMatch, options);
+}
+
+/** baseAccuracy: share of random out-of-scope questions that the unedited model answers with a gold answer. */
+export function baseAccuracy(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
+  return episodeMean(edits, (edit) => edit.outScope.map((item) => Number(item.baseGoldMatch)), options);
 }
 
 /** DDhard: as DD, on questions close to an edit that it must not touch. */

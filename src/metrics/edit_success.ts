@@ -9,9 +9,12 @@ const share = (outcomes: readonly InScopeOutcome[], reading: Reading): number[] 
 
 const generated: Reading = (outcome) => outcome.match;
 
+/** 1 for each question of an edit that counts for ES and is answered as requested, else 0. */
+export const successes = (edit: EditOutcome): number[] => share(headlineItems(edit), generated);
+
 /** ES: free generation on clean rephrases gives the requested answer (SEPROG §5.4; MEND's edit_outer). */
 export function editSuccess(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
-  return episodeMean(edits, (edit) => share(headlineItems(edit), generated), options);
+  return episodeMean(edits, successes, options);
 }
 
 export function editSuccessStrict(
@@ -19,6 +22,11 @@ export function editSuccessStrict(
   options?: BootstrapOptions,
 ): Estimate | null {
   return episodeMean(edits, (edit) => share(headlineItems(edit), (item) => item.matchStrict), options);
+}
+
+/** ESbase: what ES is before any edit; an entailed answer may be what the base says already. */
+export function editSuccessBase(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
+  return episodeMean(edits, (edit) => share(headlineItems(edit), (item) => item.baseMatch), options);
 }
 
 /** ESself: the edit's own question. */

@@ -9,6 +9,8 @@ export interface ScopeOutcome {
 
 export interface InScopeOutcome {
   readonly match: boolean;
+  /** The unedited model says it already. */
+  readonly baseMatch: boolean;
   readonly matchStrict: boolean;
   readonly teacherForced: boolean;
   /** Σ −ln p over the `tokens` target tokens. */

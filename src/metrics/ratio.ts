@@ -57,6 +57,25 @@ export function episodeMean(
   return ratioEstimate(ratios, options);
 }
 
+/** Mean over the items of each episode, episode by episode; null where it has none. `episodeMean` is their mean. */
+export function meansOfEpisodes(
+  edits: readonly EditOutcome[],
+  items: (edit: EditOutcome) => readonly number[],
+): (number | null)[] {
+  const sums: { sum: number; count: number }[] = [];
+  for (const edit of edits) {
+    const known = sums[edit.episode] ?? { sum: 0, count: 0 };
+    for (const value of items(edit)) {
+      known.sum += value;
+      known.count += 1;
+    }
+    sums[edit.episode] = known;
+  }
+  return Array.from(sums, (known) =>
+    known === undefined || known.count === 0 ? null : known.sum / known.count,
+  );
+}
+
 /** A sum per token over all items of all edits (metrics.md §3: tokens weigh alike, not sequences). */
 export function tokenMean<Item extends { readonly tokens: number }>(
   edits: readonly EditOutcome[],

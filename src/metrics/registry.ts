@@ -11,6 +11,7 @@ export type Metric = (edits: readonly EditOutcome[], options?: BootstrapOptions)
 export const METRICS = {
   ES: success.editSuccess,
   ESstrict: success.editSuccessStrict,
+  ESbase: success.editSuccessBase,
   ESself: success.editSuccessSelf,
   ESall: success.editSuccessAll,
   ESnoisy: success.editSuccessNoisy,
@@ -20,6 +21,7 @@ export const METRICS = {
   DDstrict: drawdown.drawdownStrict,
   DDgold: drawdown.drawdownGold,
   errBase: drawdown.baseError,
+  baseAccuracy: drawdown.baseAccuracy,
   DDhard: drawdown.drawdownHard,
   DDteacherForced: drawdown.drawdownTeacherForced,
   klOut: drawdown.outScopeKl,

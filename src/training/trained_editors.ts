@@ -6,6 +6,7 @@ import { configHash } from "../config/hash.js";
 import { assetPath } from "../config/paths.js";
 import { methodSchema, textSchema } from "../config/suite.js";
 import { parseDatasetSpec } from "../data/dataset_spec.js";
+import { coreSpec, trainingSpec } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 
 export const TRAINED_FILE = "trained.json";
@@ -26,6 +27,8 @@ export const trainedSchema = z.strictObject({
   text: textSchema,
   /** The base model as the suite named it, and the checksum of its weights. */
   model: z.strictObject({ name: z.string(), checksum: z.string() }),
+  /** Checksum of the checkpoint the edit encoder started from, where it is not the base model. */
+  editEncoder: z.string().optional(),
   fingerprint: z.string(),
   training: z.strictObject({
     steps: z.int(),
@@ -40,7 +43,7 @@ export type TrainedEditor = z.infer<typeof trainedSchema>;
 /** All that decides an editor's weights. */
 export type EditorOrigin = Pick<
   TrainedEditor,
-  "trainingVersion" | "method" | "datasets" | "data" | "seed" | "text"
+  "trainingVersion" | "method" | "datasets" | "data" | "seed" | "text" | "editEncoder"
 > & {
   readonly model: { readonly checksum: string };
 };
@@ -60,7 +63,8 @@ export function datasetIdentity(dataset: string): string {
 
 /**
  * The name an editor is found by: 16 hex digits over everything it is made from, defaults filled in. An option that a
- * later version adds changes no name as long as its default means what was done before.
+ * later version adds changes no name as long as its default means what was done before. Variants that only use a trained
+ * editor in another way have the name of the one they use.
  */
 export function editorHash({
   trainingVersion,
@@ -70,12 +74,15 @@ export function editorHash({
   seed,
   text,
   model,
+  editEncoder,
 }: EditorOrigin): string {
   const { checkpointEveryEpochs: _, ...training } = method.training;
+  const editor = coreSpec(trainingSpec(method.editor));
   return configHash({
     version: trainingVersion,
     model: model.checksum,
-    editor: method.editor,
+    // A checkpoint is what it holds, wherever it stands.
+    editor: editEncoder === undefined ? editor : { ...editor, editEncoder },
     training: { ...training, datasets: datasets.map(datasetIdentity) },
     data,
     text,

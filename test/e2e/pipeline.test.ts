@@ -5,12 +5,13 @@ import { measureCell } from "../../src/bench/cell_run.js";
 import { suiteCells } from "../../src/bench/grid.js";
 import { ContentHashes, editorOrigin } from "../../src/bench/identity.js";
 import { trainToFolder } from "../../src/bench/train_run.js";
-import { type SuiteConfig, suiteSchema } from "../../src/config/suite.js";
+import { type SuiteConfig, textSchema } from "../../src/config/suite.js";
 import { cellResultSchema, editRecordSchema } from "../../src/evaluation/records.js";
 import { openEngine } from "../../src/index.js";
 import { openEngine as openNativeEngine } from "../../src/native/engine.js";
 import type { LoopEvent } from "../../src/training/events.js";
 import { type ModelRecord, modelRecordSchema, pretrainModel } from "../../src/training/pretrain_model.js";
+import { suiteOf } from "../support/suite_of.js";
 import { TinyWorld } from "../support/tiny_world.js";
 
 let world: TinyWorld;
@@ -39,7 +40,7 @@ async function pretrainInto(name: string, options: { epochs?: number; stopAt?: n
 }
 
 function suite(): SuiteConfig {
-  return suiteSchema.parse({
+  return suiteOf({
     name: "tiny",
     model: world.path("model"),
     datasets: [world.dataFile],
@@ -53,7 +54,7 @@ async function trainInto(
   name: string,
   options: { steps?: number; validateEveryEpochs?: number; stopAt?: number } = {},
 ) {
-  const { text } = suite();
+  const text = textSchema.parse({});
   const task = { methodName: "seprog", method: world.method(options), datasets: [world.dataFile], seed: 0 };
   const model = { name: world.path("model"), folder: world.path("model"), checksum: record.modelChecksum };
   return trainToFolder(
@@ -139,9 +140,7 @@ describe("an editor", () => {
         kind: "cell",
         engine,
         task,
-        text: config.text,
         model: { name: "tiny", folder: world.path("model"), checksum: record.modelChecksum },
-        evaluation: config.evaluation,
         editorDirectory: world.path("editor"),
         configHash: "0123456789abcdef",
         episodesDirectory: world.path("episodes"),

@@ -19,6 +19,8 @@ export function summaryCell(dataset: string, K: number, change: Partial<SummaryC
   const success = 0.95 - decay - weak;
   return {
     method: "seprog",
+    variant: "seprog",
+    sweep: null,
     dataset,
     model: "t5-mini",
     K,
@@ -31,6 +33,7 @@ export function summaryCell(dataset: string, K: number, change: Partial<SummaryC
     DD: figure(0.01 + decay * 0.1, 0.01),
     DDgold: figure(0.06 + decay * 0.1, 0.01),
     DDhard: dataset === "zsre" ? null : figure(0.05 + decay * 0.2, 0.02),
+    base: { accuracy: figure(0.97, 0.01), ES: figure(0.02, 0.01) },
     gate: { accuracy: figure(0.96), precision: figure(0.97), recall: figure(0.95) },
     teacherForced: { ES: figure(success + 0.01), DD: figure(0.01, 0.01) },
     train: { stepWallMs: figure(12 + 1.4 * K, 2, 10), peakBytes: figure((60 + 2.5 * K) * 2 ** 20, 0, 10) },
@@ -84,6 +87,7 @@ function probe(input: string, edited: string, match: boolean) {
     edited,
     expected: ["French"],
     match,
+    baseMatch: false,
     matchStrict: match,
     teacherForced: match,
     negLogLik: 0.4,
@@ -93,7 +97,7 @@ function probe(input: string, edited: string, match: boolean) {
 
 export function cellResult(cell: SummaryCell): CellResult {
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
     cell,
     detail: {
       ESstrict: cell.ES,
@@ -106,6 +110,7 @@ export function cellResult(cell: SummaryCell): CellResult {
       klOut: figure(0.02, 0.01),
       nllIn: figure(0.4),
     },
+    perEpisode: { ES: [cell.ES.value, cell.ES.value], DD: [cell.DD.value, cell.DD.value] },
     timing: {
       warmup: 2,
       repetitions: 10,
@@ -120,6 +125,7 @@ export function cellResult(cell: SummaryCell): CellResult {
       episodes: 8,
       episodesChecksum: "00",
       modelChecksum: "11",
+      modelRecord: { "taught wordings": 0.99 },
       editorFingerprint: "22",
       device: "cpu",
       threads: 2,
@@ -143,7 +149,15 @@ export function writeRun(
   cells: readonly SummaryCell[],
   edits: readonly EditRecordLine[] = [0, 1, 2, 3, 4, 5, 6, 7].map((index) => editRecord(index)),
 ): Summary {
-  const summary: Summary = { schemaVersion: 1, suite: "mini", environment: ENVIRONMENT, cells: [...cells] };
+  const summary: Summary = {
+    schemaVersion: 2,
+    suite: "mini",
+    notes: [],
+    missing: [],
+    models: { "t5-mini": { "taught wordings": 0.99 } },
+    environment: ENVIRONMENT,
+    cells: [...cells],
+  };
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "summary.json"), JSON.stringify(summary));
   for (const cell of cells) {

@@ -15,13 +15,18 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { datasetLabel, modelLabel, suiteCells } from "../../src/bench/grid.js";
 import { ContentHashes, cellHash, editorOrigin } from "../../src/bench/identity.js";
 import { runJob } from "../../src/bench/job_process.js";
+import { planCells } from "../../src/bench/plan.js";
+import { suiteRequirements } from "../../src/bench/requirements.js";
+import { RunPace } from "../../src/bench/run_pace.js";
 import { runSuite, type SuiteEvent } from "../../src/bench/suite_runner.js";
+import { engineSpec } from "../../src/config/editor_spec.js";
+import { loadSuite } from "../../src/config/load.js";
 import type { SuiteConfig } from "../../src/config/suite.js";
-import { suiteSchema } from "../../src/config/suite.js";
 import { SeprogError } from "../../src/errors.js";
 import { summarySchema } from "../../src/evaluation/records.js";
-import { editorHash, readTrained } from "../../src/training/trained_editors.js";
+import { bundledEditors, editorHash, readTrained } from "../../src/training/trained_editors.js";
 import { cellResult, summaryCell } from "../support/run_fixture.js";
+import { suiteOf } from "../support/suite_of.js";
 
 const worker = fileURLToPath(new URL("../fixtures/jobs/worker.mjs", import.meta.url));
 
@@ -29,7 +34,8 @@ let folder = "";
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "seprog-bench-"));
   mkdirSync(join(folder, "model"));
-  writeFileSync(join(folder, "model", "config.json"), "{}");
+  for (const name of ["config.json", "model.safetensors", "tokenizer.json"])
+    writeFileSync(join(folder, "model", name), "{}");
   writeFileSync(join(folder, "cell.json"), JSON.stringify(cellResult(summaryCell("counterfact", 1))));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -37,7 +43,7 @@ beforeEach(() => vi.stubEnv("SEPROG_TEST_CELL", join(folder, "cell.json")));
 afterEach(() => vi.unstubAllEnvs());
 
 function suite(change: object = {}): SuiteConfig {
-  return suiteSchema.parse({
+  return suiteOf({
     name: "small",
     model: join(folder, "model"),
     datasets: ["counterfact"],
@@ -110,8 +116,8 @@ describe("identity", () => {
     const [cell] = suiteCells(config);
     if (!cell) throw new Error("no cell");
     const model = { checksum: await contents.model(join(folder, "model")) };
-    const editor = editorHash(await editorOrigin(cell.editor, config.text, model, contents));
-    return { editor, cell: await cellHash(cell, editor, config.evaluation, contents) };
+    const editor = editorHash(await editorOrigin(cell.editor, cell.text, model, contents));
+    return { editor, cell: await cellHash(cell, editor, contents) };
   };
   const method = (training: object, editor: object = {}) => ({
     methods: { seprog: { editor: { kind: "seprog", ...editor }, training } },
@@ -147,6 +153,149 @@ describe("identity", () => {
   });
 });
 
+describe("variants", () => {
+  const variant = (name: string, more: object = {}) => ({
+    editor: { kind: "seprog", variant: name, ...more },
+  });
+  const methods = (...names: string[]) =>
+    Object.fromEntries(["seprog", ...names].map((name) => [`m-${name}`, variant(name)]));
+
+  async function hashOf(spec: object): Promise<string> {
+    const [cell] = suiteCells(suite({ methods: { m: spec } }));
+    if (!cell) throw new Error("no cell");
+    return editorHash(await editorOrigin(cell.editor, cell.text, { checksum: "0" }, new ContentHashes()));
+  }
+
+  it.each(["noselect", "oraclegate", "oracleedit", "softgate"])(
+    "%s is SEPROG's trained editor, used in another way",
+    async (name) => {
+      expect(await hashOf(variant(name))).toBe(await hashOf(variant("seprog")));
+    },
+  );
+
+  it("fine-tuning at edit time starts from SEPROG's trained editor", async () => {
+    const edit = variant("finetune", { finetune: "edit_time", finetuneLearningRate: 1e-4 });
+    expect(await hashOf(edit)).toBe(await hashOf(variant("seprog")));
+  });
+
+  it.each(["finetune", "noclassifier", "noatt"])("%s is trained apart", async (name) => {
+    expect(await hashOf(variant(name))).not.toBe(await hashOf(variant("seprog")));
+  });
+
+  it("options of fine-tuning count for no other variant", async () => {
+    const base = await hashOf(variant("seprog"));
+    expect(await hashOf(variant("seprog", { finetuneLearningRate: 0.5 }))).toBe(base);
+    expect(await hashOf(variant("finetune", { finetuneLearningRate: 0.5 }))).not.toBe(
+      await hashOf(variant("finetune")),
+    );
+  });
+
+  it("of one trained editor share one training and one fingerprint, and have results of their own", async () => {
+    const run = runFolder();
+    const { events, onEvent } = eventsOf();
+    const config = suite({ methods: methods("noselect", "softgate", "noclassifier") });
+    const { summary } = await runSuite(config, { ...options(run), onEvent });
+    expect(events.filter(({ type }) => type === "editor")).toHaveLength(2);
+    expect(readdirSync(join(run, "editors"))).toHaveLength(2);
+    expect(summary.cells.map(({ method, variant: name, K }) => [method, name, K])).toEqual(
+      ["seprog", "noselect", "softgate", "noclassifier"].flatMap((name) =>
+        [1, 4].map((K) => [`m-${name}`, name, K]),
+      ),
+    );
+    expect(new Set(summary.cells.map(({ configHash }) => configHash)).size).toBe(8);
+    const printOf = (method: string): string =>
+      JSON.parse(readFileSync(join(run, "cells", `${method}-counterfact-K4-s0`, "result.json"), "utf8"))
+        .provenance.editorFingerprint;
+    expect(printOf("m-noselect")).toBe(printOf("m-seprog"));
+    expect(printOf("m-softgate")).toBe(printOf("m-seprog"));
+    expect(printOf("m-noclassifier")).not.toBe(printOf("m-seprog"));
+  });
+
+  it("are not taken for measured when the editor they used has been replaced", async () => {
+    const run = runFolder();
+    await runSuite(suite(), options(run));
+    const [hash = ""] = readdirSync(join(run, "editors"));
+    const path = join(run, "editors", hash, "trained.json");
+    const trained = JSON.parse(readFileSync(path, "utf8"));
+    writeFileSync(path, JSON.stringify({ ...trained, fingerprint: "another" }));
+    const { events, onEvent } = eventsOf();
+    await runSuite(suite({ methods: methods("noselect") }), { ...options(run), onEvent });
+    expect(cellEvents(events)).toBe(4);
+  });
+
+  it("tell the engine only the options that apply", () => {
+    const specOf = (spec: object) => {
+      const [cell] = suiteCells(suite({ methods: { m: spec } }));
+      if (!cell) throw new Error("no cell");
+      return engineSpec(cell.editor.method.editor, 3);
+    };
+    expect(specOf(variant("seprog"))).not.toHaveProperty("variant");
+    expect(specOf(variant("noselect"))).toMatchObject({ variant: "noselect", seed: 3 });
+    expect(specOf(variant("noselect"))).not.toHaveProperty("finetune");
+    expect(specOf(variant("finetune"))).toMatchObject({ finetune: "joint", finetuneParameters: "last2" });
+  });
+});
+
+describe("the bundled suite", () => {
+  it("finds the bundled editors", async () => {
+    const plan = await planCells(loadSuite("mini"), {
+      folder: "/nowhere",
+      editorsRoot: "/nowhere/editors",
+      retrain: false,
+    });
+    expect(new Set(plan.map(({ editor }) => editor.found?.folder))).toEqual(new Set(bundledEditors()));
+  });
+});
+
+describe("time left", () => {
+  it("is judged by the jobs that are most alike", () => {
+    const cell = (dataset: string, K: number) => ({ kind: "cell", dataset, K }) as const;
+    const train = { kind: "train", dataset: "a" } as const;
+    const pace = new RunPace(
+      [train, cell("a", 1), cell("a", 4), cell("b", 4), { kind: "train", dataset: "b" }],
+      1,
+    );
+    pace.done(train, 1000);
+    expect(pace.etaMs()).toBeNull();
+    pace.done(cell("a", 1), 10);
+    expect(pace.etaMs()).toBe(1000 + 10 + 10);
+    pace.done(cell("a", 4), 30);
+    expect(pace.etaMs()).toBe(1000 + (10 + 30) / 2);
+    pace.dropped({ kind: "train", dataset: "b" });
+    expect(pace.etaMs()).toBe((10 + 30) / 2);
+  });
+});
+
+describe("requirements", () => {
+  it("are listed together, each with what to do", async () => {
+    const config = suite({
+      datasets: [
+        { name: "zsre:<data>/zsre", model: "<models>/t5" },
+        { name: "counterfact", model: join(folder, "empty") },
+        { name: "counterfat", model: "t5-mni" },
+      ],
+      sources: { "<models>/t5": "google/t5 of the hub" },
+    });
+    mkdirSync(join(folder, "empty"), { recursive: true });
+    const needs = await suiteRequirements(config);
+    expect(needs.map(({ what, problem }) => [what, problem?.message ?? null])).toEqual([
+      [expect.stringContaining("data of zsre"), expect.stringContaining("for `--data`")],
+      [expect.stringContaining("base model of zsre"), expect.stringContaining("it is google/t5 of the hub")],
+      ["data of counterfact", null],
+      ["base model of counterfact", expect.stringMatching(/config\.json and weights .* and a tokenizer/)],
+      ["data of counterfat", expect.stringContaining('did you mean "counterfact"?')],
+      ["base model of counterfat", expect.stringContaining('did you mean "t5-mini"?')],
+    ]);
+    const run = runFolder();
+    const refused = runSuite(config, options(run));
+    await expect(refused).rejects.toMatchObject({
+      code: "CONFIG_INVALID",
+      message: expect.stringContaining("5 things"),
+    });
+    expect(existsSync(run)).toBe(false);
+  });
+});
+
 describe("suite", () => {
   it("trains once, measures every cell and writes a summary and reports", async () => {
     const run = runFolder();
@@ -157,7 +306,7 @@ describe("suite", () => {
     expect(summarySchema.parse(JSON.parse(readFileSync(join(run, "summary.json"), "utf8")))).toEqual(summary);
     expect(existsSync(reports.html) && existsSync(reports.markdown)).toBe(true);
     expect(events.filter(({ type }) => type === "editor")).toHaveLength(1);
-    expect(JSON.parse(readFileSync(join(run, "config.json"), "utf8")).config.k).toEqual([1, 4]);
+    expect(JSON.parse(readFileSync(join(run, "config.json"), "utf8")).config.datasets[0].k).toEqual([1, 4]);
     const environment = readFileSync(join(run, "environment.json"), "utf8");
     expect(JSON.parse(environment)).toMatchObject({ threads: 1, device: { name: "cpu" } });
     expect(environment).not.toContain(folder);

@@ -42,8 +42,10 @@ methods:
 
 describe("suites", () => {
   it("fills in the defaults of the editor, the training and the evaluation", () => {
-    const suite = loadSuite(write("small.yaml", SMALL));
-    expect(suite.methods.seprog?.editor).toMatchObject({
+    const [entry] = loadSuite(write("small.yaml", SMALL)).datasets;
+    const method = entry?.methods.seprog?.config;
+    expect(method?.editor).toMatchObject({
+      variant: "seprog",
       promptLength: 32,
       hiddenWidth: 768,
       lambda: 0.3,
@@ -51,14 +53,14 @@ describe("suites", () => {
       optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
       editEncoder: { source: "base" },
     });
-    expect(suite.methods.seprog?.training).toMatchObject({
+    expect(method?.training).toMatchObject({
       learningRate: 5e-5,
       warmupSteps: 10_000,
       stepsPerEpoch: 50,
       patienceEpochs: 200,
       validationEpisodes: 64,
     });
-    expect(suite.seeds).toEqual([0]);
+    expect(entry?.seeds).toEqual([0]);
   });
 
   it("lists all errors at once, each with file:line and the nearest known name", () => {
@@ -135,6 +137,151 @@ methods:
   });
 });
 
+const GRID = `name: grid
+model: t5-mini
+datasets:
+  - counterfact
+  - name: zsre
+    model: other
+    k: [4]
+    seeds: [0, 1]
+    text: { maxSourceTokens: 7 }
+    editor: { promptLength: 4 }
+    training: { steps: 20 }
+    evaluation: { maxEdits: 9 }
+k: [1, 4]
+methods:
+  seprog:
+    editor: { kind: seprog, lambda: 0.2 }
+    training: { steps: 10, k: [8] }
+  sp-noselect: { like: seprog, editor: { variant: noselect } }
+text: { maxEditTokens: 9 }
+`;
+
+describe("data sets of a suite", () => {
+  it("merge their parts over the suite's and every method's", () => {
+    const [plain, changed] = loadSuite(write("grid.yaml", GRID)).datasets;
+    expect([plain?.model, changed?.model]).toEqual(["t5-mini", "other"]);
+    expect([plain?.k, changed?.k, plain?.seeds, changed?.seeds]).toEqual([[1, 4], [4], [0], [0, 1]]);
+    expect([plain?.text, changed?.text]).toMatchObject([
+      { maxSourceTokens: 32, maxEditTokens: 9 },
+      { maxSourceTokens: 7, maxEditTokens: 9 },
+    ]);
+    expect([plain?.evaluation.maxEdits, changed?.evaluation.maxEdits]).toEqual([2000, 9]);
+    for (const name of ["seprog", "sp-noselect"]) {
+      expect(plain?.methods[name]?.config).toMatchObject({
+        editor: { lambda: 0.2, promptLength: 32 },
+        training: { steps: 10, k: [8] },
+      });
+      expect(changed?.methods[name]?.config).toMatchObject({
+        editor: { lambda: 0.2, promptLength: 4 },
+        training: { steps: 20, k: [8] },
+      });
+    }
+    expect(plain?.methods["sp-noselect"]?.config.editor.variant).toBe("noselect");
+    expect(plain?.methods.seprog?.config.editor.variant).toBe("seprog");
+  });
+
+  it("give way to overrides, of a method those that start from it too", () => {
+    const settings = [
+      "methods.seprog.training.steps=3",
+      "methods.seprog.training.k.0=2",
+      "k=[9]",
+      "seeds=[5]",
+    ];
+    const overrides = parseOverrides([...settings, "text.maxSourceTokens=2", "model=mine"]);
+    const [, changed] = loadSuite(write("grid2.yaml", GRID), overrides).datasets;
+    expect(changed).toMatchObject({ model: "mine", k: [9], seeds: [5], text: { maxSourceTokens: 2 } });
+    for (const name of ["seprog", "sp-noselect"])
+      expect(changed?.methods[name]?.config.training).toMatchObject({ steps: 3, k: [2] });
+  });
+
+  it("are checked after merging, every error where its value stands", () => {
+    const file = write(
+      "gridbad.yaml",
+      GRID.replace("promptLength: 4", "promptLenght: 4")
+        .replace("steps: 20", "steps: none")
+        .replace("maxEdits: 9", "maxEdits: 0")
+        .replace("maxSourceTokens: 7", "maxSourceToken: 7")
+        .replace("lambda: 0.2", "lambda: 7"),
+    );
+    expect(failure(() => loadSuite(file)).message.split("\n")).toEqual([
+      "5 errors in the configuration:",
+      `  ${file}:9: unknown option \`datasets.1.text.maxSourceToken\`; did you mean "maxSourceTokens"?`,
+      `  ${file}:10: unknown option \`datasets.1.editor.promptLenght\`; did you mean "promptLength"?`,
+      `  ${file}:11: expected a number for \`datasets.1.training.steps\` but received "none"`,
+      `  ${file}:12: expected a number above 0 for \`datasets.1.evaluation.maxEdits\` but received 0`,
+      `  ${file}:16: expected a number of at most 1 for \`methods.seprog.editor.lambda\` but received 7`,
+    ]);
+  });
+
+  it("need a base model each", () => {
+    const file = write("gridmodel.yaml", GRID.replace("model: t5-mini\n", ""));
+    expect(failure(() => loadSuite(file)).message).toContain(
+      "expected a string for `model` but received nothing",
+    );
+    const given = GRID.replace("model: t5-mini\n", "").replace("  - counterfact\n", "");
+    expect(loadSuite(write("gridmodel2.yaml", given)).datasets.map(({ model }) => model)).toEqual(["other"]);
+  });
+});
+
+describe("methods that start from others", () => {
+  it("are refused in circles and without the other", () => {
+    const file = write(
+      "like.yaml",
+      GRID.replace("kind: seprog, lambda", "kind: seprog, lambda").replace("like: seprog", "like: seprg"),
+    );
+    expect(failure(() => loadSuite(file)).message).toContain('did you mean "seprog"?');
+    const circle = write("circle.yaml", GRID.replace("  seprog:\n", "  seprog:\n    like: sp-noselect\n"));
+    expect(failure(() => loadSuite(circle)).message).toContain("which starts from this one");
+  });
+});
+
+describe("sweeps", () => {
+  const swept = (sweep: string) =>
+    write(
+      "sweep.yaml",
+      `${GRID}`.replace("  sp-noselect: {", `  lengths: { like: seprog, sweep: ${sweep} }\n  sp-noselect: {`),
+    );
+
+  it("make a method of each value, which wins over a data set's parts", () => {
+    const [, entry] = loadSuite(swept("{ editor.promptLength: [1, 16] }")).datasets;
+    expect(Object.keys(entry?.methods ?? {})).toEqual(["seprog", "lengths-p1", "lengths-p16", "sp-noselect"]);
+    expect(entry?.methods["lengths-p16"]).toMatchObject({
+      config: { editor: { promptLength: 16 }, training: { steps: 20 } },
+      sweep: { of: "lengths", option: "editor.promptLength", value: "16" },
+    });
+  });
+
+  it("name values that are lists", () => {
+    const [entry] = loadSuite(swept("{ training.k: [[1], [1, 4]] }")).datasets;
+    expect(Object.keys(entry?.methods ?? {})).toContain("lengths-k1-4");
+  });
+
+  it("say which value is wrong", () => {
+    const file = swept("{ editor.promptLength: [1, 0] }");
+    expect(failure(() => loadSuite(file)).message).toContain(
+      `${file}:18: expected a number of at least 1 for \`methods.lengths.sweep.editor.promptLength.1\` but received 0`,
+    );
+    expect(
+      failure(() => loadSuite(swept("{ editor.promptLength: [1], editor.lambda: [0.1] }"))).message,
+    ).toContain("expected one option");
+  });
+});
+
+describe("folders of the user", () => {
+  const file = () => write("roots.yaml", SMALL.replace("t5-mini", "<models>/t5"));
+
+  it("stand for their placeholders", () => {
+    expect(loadSuite(file(), [], { models: "/checkpoints" }).datasets[0]?.model).toBe("/checkpoints/t5");
+    expect(loadSuite(file()).datasets[0]?.model).toBe("<models>/t5");
+  });
+
+  it("are refused by a suite that has no use for them", () => {
+    expect(failure(() => loadSuite(file(), [], { data: "/data" })).message).toContain("<data>");
+  });
+});
+
 describe("overrides", () => {
   it("lay YAML values over the file, later ones over earlier ones", () => {
     const overrides = parseOverrides([
@@ -144,10 +291,10 @@ describe("overrides", () => {
       "methods.seprog.training.learningRate=1e-3",
       "methods.seprog.editor.lambda=0.5",
     ]);
-    const suite = loadSuite(write("over.yaml", SMALL), overrides);
-    expect(suite.k).toEqual([2, 9]);
-    expect(suite.methods.seprog?.editor.lambda).toBe(0.5);
-    expect(suite.methods.seprog?.training.learningRate).toBe(0.001);
+    const [entry] = loadSuite(write("over.yaml", SMALL), overrides).datasets;
+    expect(entry?.k).toEqual([2, 9]);
+    expect(entry?.methods.seprog?.config.editor.lambda).toBe(0.5);
+    expect(entry?.methods.seprog?.config.training.learningRate).toBe(0.001);
   });
 
   it("are named in errors in place of a line", () => {

@@ -3,11 +3,11 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parse } from "yaml";
 import { ContentHashes, type EpisodesOrigin, episodesHash } from "../../src/bench/identity.js";
 import { runEpisodes } from "../../src/bench/run_episodes.js";
 import { evaluationSchema } from "../../src/config/evaluation.js";
-import { suiteSchema, textSchema } from "../../src/config/suite.js";
+import { loadSuite } from "../../src/config/load.js";
+import { textSchema } from "../../src/config/suite.js";
 import { episodesChecksum, readEpisodeFile, writeEpisodeFile } from "../../src/data/episode_file.js";
 import { drawOutScope, phrasings } from "../../src/data/episodes.js";
 import { episodeCount, evaluationEpisodes } from "../../src/data/evaluation_episodes.js";
@@ -307,8 +307,9 @@ describe("evaluation episodes", () => {
     ["counterfact", [500, 125, 50, 25, 8, 8]],
     ["zsre", [500, 125, 50, 25, 8, 8]],
   ])("the bundled suite asks enough of %s at every K", async (name, counts) => {
-    const text = await readFile(new URL("../../bench/suites/mini.yaml", import.meta.url), "utf8");
-    const { evaluation, k } = suiteSchema.parse(parse(text));
+    const entry = loadSuite("mini").datasets.find((dataset) => dataset.name === name);
+    if (entry === undefined) throw new Error(`expected ${name} in the suite`);
+    const { evaluation, k } = entry;
     const { splits } = await loadOnce(name);
     expect(k.map((K) => episodeCount(splits.test.length, K, evaluation))).toEqual(counts);
   });

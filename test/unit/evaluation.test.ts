@@ -119,6 +119,8 @@ function subject(base: TableScorer & BaseScorer): Subject<TableScorer> & { made:
   const made: TableScorer[] = [];
   return {
     base,
+    needsGoldEdits: false,
+    leavesGatedOffAlone: true,
     made,
     async apply({ labels }: EditRequests) {
       expect(labels).toHaveLength(2);
@@ -217,13 +219,28 @@ describe("evaluation", () => {
     const written: EditRecordLine[] = [];
     const result = await evaluateCell(
       {
-        name: { method: "seprog", dataset: "toy", model: "table", K: 2, seed: 0, configHash: "0".repeat(16) },
+        name: {
+          method: "seprog",
+          variant: "seprog",
+          sweep: null,
+          dataset: "toy",
+          model: "table",
+          K: 2,
+          seed: 0,
+          configHash: "0".repeat(16),
+        },
         subject: subject(base),
         episodes: [episode],
         codec,
         evaluation: evaluationSchema.parse({ batchSize: 3, timing: { warmUps: 1, repetitions: 4 } }),
         trainStep: null,
-        provenance: { modelChecksum: "a", editorFingerprint: null, device: "cpu", threads: 1 },
+        provenance: {
+          modelChecksum: "a",
+          modelRecord: null,
+          editorFingerprint: null,
+          device: "cpu",
+          threads: 1,
+        },
         processPeakBytes: async () => 5000,
       },
       { onLine: (line) => void written.push(line) },
@@ -235,6 +252,8 @@ describe("evaluation", () => {
       0.5, 1, 0.75, 1,
     ]);
     expect([cell.DD.value, cell.DDhard?.value, cell.DDgold.value]).toEqual([0, 1, 0]);
+    expect(result.perEpisode).toEqual({ ES: [0.5], DD: [0] });
+    expect([cell.base.accuracy.value, cell.base.ES.value]).toEqual([1, 0]);
     expect(cell.gate?.recall.value).toBe(1);
     expect(cell.inference.wallMs).toEqual({ value: 4, low: 4, high: 4, n: 4 });
     expect(cell.inference.promptsPerSecond.value).toBe(500);

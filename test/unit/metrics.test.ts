@@ -6,6 +6,7 @@ import { matchesAny, matchesAnyStrict, normaliseAnswer } from "../../src/metrics
 
 const inScope = (fields: Partial<InScopeOutcome> = {}): InScopeOutcome => ({
   match: true,
+  baseMatch: false,
   matchStrict: true,
   teacherForced: true,
   negLogLik: 0,

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { bundledModels, packageRoot } from "../../config/paths.js";
 import { SeprogError } from "../../errors.js";
 import { defineCommand } from "../command.js";
+import { dataOption, modelsOption } from "../options.js";
 import { EXIT_FAILED } from "../program.js";
+import type { SuiteArgs } from "../suite_args.js";
 
 /** What was looked at, in the order it is shown, and what is wrong with it. */
 interface Finding {
@@ -19,19 +21,30 @@ export const doctor = defineCommand({
   describe: "Check the installation: versions, libtorch, devices, and whether the engine computes right",
   examples: [
     ["doctor", "what is there, what is missing, and the command that repairs it"],
+    ["doctor --suite paper --models DIR --data DIR", "also every model and file the suite needs"],
     ["doctor --json", "the same for a program"],
   ],
-  options: { json: { type: "boolean", default: false, describe: "Print JSON" } },
-  run: async ({ json }) => {
-    const findings = [...describeMachine(), ...(await describeEngine())];
+  options: {
+    suite: { type: "string", requiresArg: true, describe: "Also check what this suite needs" },
+    models: modelsOption,
+    data: dataOption,
+    json: { type: "boolean", default: false, describe: "Print JSON" },
+  },
+  run: async ({ suite, models, data, json }) => {
+    const findings = [
+      ...describeMachine(),
+      ...(await describeEngine()),
+      ...(suite === undefined ? [] : await describeSuite({ suite, set: [], models, data })),
+    ];
     process.stdout.write(json ? `${JSON.stringify(findings, null, 2)}\n` : findingsText(findings));
     return findings.some(({ problem }) => problem !== null) ? EXIT_FAILED : 0;
   },
 });
 
 function findingsText(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ what }) => what.length)) + 2;
   const lines = findings.map(
-    ({ what, found, problem }) => `${problem === null ? "✓" : "✗"} ${what.padEnd(14)}${found}`,
+    ({ what, found, problem }) => `${problem === null ? "✓" : "✗"} ${what.padEnd(width)}${found}`,
   );
   const problems = findings.flatMap(({ problem }) => problem ?? []);
   const verdict = problems.length === 0 ? ["", "All is well."] : ["", ...problems];
@@ -56,6 +69,16 @@ function describeMachine(): Finding[] {
     ),
     fine("base models", models.length === 0 ? "none bundled" : models.join(", ")),
   ];
+}
+
+async function describeSuite(args: SuiteArgs): Promise<Finding[]> {
+  const { suiteNeeds } = await import("../suite_needs.js");
+  const needs = await suiteNeeds(args);
+  return needs.map(({ what, name, problem }) => ({
+    what,
+    found: name,
+    problem: problem === null ? null : `${what}: ${problem.message}.`,
+  }));
 }
 
 const FOUND_BY = {

@@ -1,6 +1,14 @@
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
-import { dataOption, deviceOption, jobsOption, setOption, suiteOption, threadsOption } from "../options.js";
+import {
+  dataOption,
+  deviceOption,
+  jobsOption,
+  modelsOption,
+  setOption,
+  suiteOption,
+  threadsOption,
+} from "../options.js";
 
 export const evaluate = defineCommand({
   command: "evaluate",
@@ -19,6 +27,7 @@ export const evaluate = defineCommand({
     },
     set: setOption,
     data: dataOption,
+    models: modelsOption,
     device: deviceOption,
     threads: threadsOption,
     jobs: jobsOption,

@@ -1,6 +1,14 @@
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
-import { dataOption, deviceOption, seedOption, setOption, suiteOption, threadsOption } from "../options.js";
+import {
+  dataOption,
+  deviceOption,
+  modelsOption,
+  seedOption,
+  setOption,
+  suiteOption,
+  threadsOption,
+} from "../options.js";
 
 export const train = defineCommand({
   command: "train",
@@ -21,6 +29,7 @@ export const train = defineCommand({
     out: { type: "string", requiresArg: true, demandOption: true, describe: "Folder of the trained editor" },
     set: setOption,
     data: dataOption,
+    models: modelsOption,
     device: deviceOption,
     threads: threadsOption,
     seed: seedOption,
@@ -42,7 +51,7 @@ export const train = defineCommand({
       const trained = await interruptible((signal) =>
         trainFromSuite(suite, {
           methodName: args.method,
-          dataset: args.data === undefined ? args.dataset : suite.datasets[0],
+          dataset: args.dataset ?? suite.datasets[0]?.name,
           outDirectory: args.out,
           engine: engineChoice(args),
           fresh: args.fresh,

@@ -1,0 +1,201 @@
+import { evaluationSchema } from "./evaluation.js";
+import { isMapping, type Layer, layered } from "./layers.js";
+import type { Override } from "./overrides.js";
+import type { ConfigSource, Path } from "./source.js";
+import { didYouMean } from "./suggest.js";
+import {
+  kSchema,
+  methodSchema,
+  modelSchema,
+  type SuiteConfig,
+  type SuiteDataset,
+  type SuiteMethod,
+  seedsSchema,
+  suiteFileSchema,
+  textSchema,
+} from "./suite.js";
+import { sweepPoint } from "./sweep.js";
+import { type ConfigProblem, checkConfig, configError } from "./validate.js";
+
+/**
+ * A suite from its source: methods inherit, sweeps become methods, every data set's parts are merged over what they
+ * change, and overrides win over all of it.
+ * @throws SeprogError CONFIG_INVALID with every error of the file and of what is merged from it, each with its place
+ */
+export function buildSuite(written: ConfigSource, overrides: readonly Override[] = []): SuiteConfig {
+  const source = withNamedDatasets(written);
+  const problems: ConfigProblem[] = [];
+  const file = checkConfig(suiteFileSchema, source, problems);
+  const methods = plannedMethods(source, problems);
+  const entries = asList(at(source.value, ["datasets"]));
+  const places: (Path | null)[] = entries.length > 0 ? entries.map((_, i) => ["datasets", i]) : [null];
+  const built = places.map((place) => buildDataset(source, place, methods, overrides, problems));
+  if (file === undefined || problems.length > 0) throw configError(problems);
+  const { schemaVersion, name, description, notes, sources } = file;
+  return {
+    schemaVersion,
+    name,
+    description,
+    notes,
+    sources,
+    datasets: file.datasets.flatMap(({ name: dataset }, i) => {
+      const rest = built[i];
+      return rest === undefined ? [] : [{ name: dataset, ...rest }];
+    }),
+  };
+}
+
+type BuiltDataset = Omit<SuiteDataset, "name">;
+
+/** A data set without parts of its own may be written as its name alone. */
+function withNamedDatasets(source: ConfigSource): ConfigSource {
+  if (!isMapping(source.value)) return source;
+  const { datasets } = source.value;
+  if (!Array.isArray(datasets)) return source;
+  const named = datasets.map((entry: unknown) => (typeof entry === "string" ? { name: entry } : entry));
+  return { ...source, value: { ...source.value, datasets: named } };
+}
+
+/** A method before a data set's parts are merged over it. */
+interface PlannedMethod {
+  readonly name: string;
+  /** It and the methods it starts from, the first one first. */
+  readonly chain: readonly string[];
+  readonly sweep: SuiteMethod["sweep"];
+  /** The swept value; it wins over everything. */
+  readonly swept: readonly Layer[];
+}
+
+function plannedMethods(source: ConfigSource, problems: ConfigProblem[]): PlannedMethod[] {
+  const methods = at(source.value, ["methods"]);
+  if (!isMapping(methods)) return [];
+  const planned = Object.entries(methods).flatMap(([name, entry]): PlannedMethod[] => {
+    const chain = inheritance(source, methods, name, problems);
+    const plain: PlannedMethod = { name, chain, sweep: null, swept: [] };
+    const sweep = at(entry, ["sweep"]);
+    const [option, values] = isMapping(sweep) ? (Object.entries(sweep)[0] ?? []) : [];
+    if (option === undefined || !Array.isArray(values)) return [plain];
+    return values.map((value: unknown, i) => {
+      const { name: own, point } = sweepPoint(name, option, value);
+      const from = ["methods", name, "sweep", option, i];
+      return { name: own, chain, sweep: point, swept: [{ from, at: option.split("."), value }] };
+    });
+  });
+  const names = new Set<string>();
+  for (const { name, chain } of planned) {
+    if (names.has(name)) {
+      const path = ["methods", chain.at(-1) ?? name];
+      problems.push({
+        place: source.locate(path),
+        text: `expected methods of different names but received "${name}" twice (\`${path.join(".")}\`)`,
+      });
+    }
+    names.add(name);
+  }
+  return planned;
+}
+
+function inheritance(
+  source: ConfigSource,
+  methods: { readonly [name: string]: unknown },
+  name: string,
+  problems: ConfigProblem[],
+): string[] {
+  const chain = [name];
+  for (;;) {
+    const current = chain[0] ?? name;
+    const like = at(methods[current], ["like"]);
+    if (typeof like !== "string") return chain;
+    const path = ["methods", current, "like"];
+    const known = Object.keys(methods);
+    if (!known.includes(like) || chain.includes(like)) {
+      const reason = chain.includes(like) ? "which starts from this one" : "which is not there";
+      problems.push({
+        place: source.locate(path),
+        text: `expected another method for \`${path.join(".")}\` but received "${like}", ${reason}${didYouMean(like, known)}`,
+      });
+      return chain;
+    }
+    chain.unshift(like);
+  }
+}
+
+function buildDataset(
+  source: ConfigSource,
+  place: Path | null,
+  methods: readonly PlannedMethod[],
+  overrides: readonly Override[],
+  problems: ConfigProblem[],
+): BuiltDataset | undefined {
+  const layer = (from: Path, picked?: readonly string[]): Layer[] => {
+    const value = at(source.value, from);
+    return [{ from, at: [], value: picked && isMapping(value) ? pick(value, picked) : value }];
+  };
+  const ofDataset = (step: string): Layer[] => (place === null ? [] : layer([...place, step]));
+  const settled = (step: string): ConfigSource =>
+    layered(
+      source,
+      [...layer([step]), ...ofDataset(step), ...overriddenLayers(source, [step], overrides)],
+      [step],
+    );
+
+  const orEmpty = (part: ConfigSource): ConfigSource => ({ ...part, value: part.value ?? {} });
+  const model = checkConfig(modelSchema, settled("model"), problems);
+  const k = checkConfig(kSchema, settled("k"), problems);
+  const seeds = checkConfig(seedsSchema.default([0]), settled("seeds"), problems);
+  const text = checkConfig(textSchema, orEmpty(settled("text")), problems);
+  const evaluation = checkConfig(evaluationSchema, orEmpty(settled("evaluation")), problems);
+  const parts = ["editor", "training"];
+  const configs = methods.map(({ name, chain, sweep, swept }) => {
+    const own = chain.at(-1) ?? name;
+    const layers = [
+      ...chain.flatMap((method) => layer(["methods", method], parts)),
+      ...(place === null ? [] : layer(place, parts)),
+      ...chain.flatMap((method) => overriddenLayers(source, ["methods", method], overrides, parts)),
+      ...swept,
+    ];
+    const merged = orEmpty(layered(source, layers, ["methods", own]));
+    return { name, sweep, config: checkConfig(methodSchema, merged, problems) };
+  });
+  if (!model || !k || !seeds || !text || !evaluation) return undefined;
+  const complete = configs.flatMap(({ name, sweep, config }) =>
+    config === undefined ? [] : [[name, { config, sweep }] as const],
+  );
+  return { model, k, seeds, text, evaluation, methods: Object.fromEntries(complete) };
+}
+
+/** What overrides say about the options at `home`: they win over a data set's parts too. */
+function overriddenLayers(
+  source: ConfigSource,
+  home: Path,
+  overrides: readonly Override[],
+  picked?: readonly string[],
+): Layer[] {
+  return overrides.flatMap(({ path }): Layer[] => {
+    if (!path.every((step, index) => index >= home.length || step === home[index])) return [];
+    if (path.length <= home.length) {
+      const value = at(source.value, home);
+      return [{ from: home, at: [], value: picked && isMapping(value) ? pick(value, picked) : value }];
+    }
+    if (picked && !picked.includes(String(path[home.length]))) return [];
+    // One item of a list is overridden with the whole list around it.
+    const index = path.findIndex((_, i) => Array.isArray(at(source.value, path.slice(0, i))));
+    const from = index === -1 ? path : path.slice(0, index);
+    return [{ from, at: from.slice(home.length), value: at(source.value, from) }];
+  });
+}
+
+function pick(value: { readonly [key: string]: unknown }, keys: readonly string[]): unknown {
+  return Object.fromEntries(keys.flatMap((key) => (key in value ? [[key, value[key]]] : [])));
+}
+
+function at(value: unknown, path: Path): unknown {
+  let current = value;
+  for (const step of path) {
+    if (typeof current !== "object" || current === null) return undefined;
+    current = Reflect.get(current, step);
+  }
+  return current;
+}
+
+const asList = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
