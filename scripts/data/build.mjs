@@ -4,13 +4,14 @@
 //
 //   node scripts/data/build.mjs --sources DIR [--out assets/data]
 //
-// DIR holds counterfact/, fever/, lama_trex/pararel/, leapofthought/, wikidata/ and zsre/ as docs/data.md lists them.
+// DIR holds counterfact/, fever/, lama_trex/pararel/, leapofthought/, wikidata/, wikitext-103/ and zsre/ as docs/data.md lists them.
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildCounterfact } from "./build_counterfact.mjs";
 import { buildFever } from "./build_fever.mjs";
 import { buildLeapOfThought } from "./build_leapofthought.mjs";
 import { buildWikidata5m } from "./build_wikidata5m.mjs";
+import { buildWikipedia } from "./build_wikipedia.mjs";
 import { buildZsre } from "./build_zsre.mjs";
 
 const { values } = parseArgs({
@@ -28,3 +29,4 @@ console.log(JSON.stringify(await buildZsre(values.sources, values.out), null, 2)
 console.log(JSON.stringify(buildFever(values.sources, values.out), null, 2));
 console.log(JSON.stringify(await buildLeapOfThought(values.sources, values.out), null, 2));
 console.log(JSON.stringify(buildWikidata5m(values.sources, values.out), null, 2));
+console.log(JSON.stringify(buildWikipedia(values.sources, values.out), null, 2));
