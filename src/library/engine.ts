@@ -21,7 +21,7 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * @param model name of a bundled base model, or a Hugging Face folder (config.json, safetensors, tokenizer.json)
+   * @param model name of a bundled base model, or a Hugging Face folder (config.json, weights, tokenizer files)
    * @throws SeprogError CONFIG_INVALID if there is none of that name; CHECKPOINT_INVALID, WEIGHT_MISSING,
    * SHAPE_MISMATCH, NON_FINITE, UNSUPPORTED for what is wrong with the folder
    */
