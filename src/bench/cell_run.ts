@@ -48,7 +48,7 @@ export async function measureCell(
   await editor.restore(job.editorDirectory);
 
   const { dataset, K } = task;
-  const { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope } = evaluation;
+  const { split } = evaluation;
   const wholeFile = isUnseenFile(dataset, trained);
   const data = await (wholeFile ? loadJsonl(dataset, { split }) : loadDataset(dataset, { tokenizer }));
   const records = data.splits[split];
@@ -59,7 +59,7 @@ export async function measureCell(
     records,
     draw: async () => {
       const known = await predictBase(base, records, codec, calls);
-      return evaluationEpisodes(known, K, { maxEdits, minEpisodes, rephrasesPerEdit, outScope });
+      return evaluationEpisodes(known, K, evaluation);
     },
   });
   const [first] = episodes;

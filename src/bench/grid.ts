@@ -3,6 +3,7 @@ import { basename, resolve } from "node:path";
 import type { EvaluationConfig } from "../config/evaluation.js";
 import type { MethodConfig, SuiteConfig, SuiteDataset, SweepPoint, TextConfig } from "../config/suite.js";
 import { parseDatasetSpec } from "../data/dataset_spec.js";
+import { SeprogError } from "../errors.js";
 
 /** One editor to be trained, or found trained: a method on the train splits it names, with one seed. */
 export interface EditorTask {
@@ -31,8 +32,16 @@ export interface CellTask {
 /**
  * Every data set × method × seed × K. The first seed of everything comes first, so that a run that is cut short has a
  * whole grid of few seeds; the cells of one trained editor stand together.
+ * @throws SeprogError CONFIG_INVALID for two data sets of one name
  */
 export function suiteCells({ datasets }: SuiteConfig): CellTask[] {
+  const labels = datasets.map(({ name }) => datasetLabel(name));
+  const twice = labels.find((label, i) => labels.indexOf(label) < i);
+  if (twice !== undefined)
+    throw new SeprogError(
+      "CONFIG_INVALID",
+      `expected data sets of different names in \`datasets\` but received ${twice} twice; measure them in suites of their own`,
+    );
   const seeds = [...new Set(datasets.flatMap((dataset) => dataset.seeds))];
   return seeds.flatMap((seed) =>
     datasets.flatMap((dataset) => (dataset.seeds.includes(seed) ? cellsOf(dataset, seed) : [])),
@@ -54,13 +63,13 @@ function cellsOf({ name: dataset, methods, model, text, evaluation, k }: SuiteDa
 export const modelLabel = (model: string): string => basename(resolve(model));
 
 /**
- * A data set's name as tables and folders show it: the bundled name; of official files the name, of a user's file the
- * file's name, made unique by the path.
+ * A data set's name as tables and folders show it: the bundled name, of official files `zsre-full`, of a user's file the
+ * file's name made unique by its path.
  */
 export function datasetLabel(dataset: string): string {
   const spec = parseDatasetSpec(dataset);
   if (spec.kind === "embedded") return spec.name;
-  const name = spec.kind === "official" ? spec.name : basename(spec.path, ".jsonl");
-  const plain = name.replaceAll(/[^A-Za-z0-9._-]/g, "_");
+  if (spec.kind === "official") return `${spec.name}-full`;
+  const plain = basename(spec.path, ".jsonl").replaceAll(/[^A-Za-z0-9._-]/g, "_");
   return `${plain}-${createHash("sha256").update(dataset).digest("hex").slice(0, 6)}`;
 }

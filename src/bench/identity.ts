@@ -121,14 +121,14 @@ export interface EpisodesOrigin {
 /** Everything that decides the episodes; neither method nor seed is among it. */
 export async function episodesHash(origin: EpisodesOrigin, contents: ContentHashes): Promise<string> {
   const { dataset, wholeFile, K, evaluation, model, text } = origin;
-  const { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope } = evaluation;
+  const { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope, keepShare, onlyWrong } = evaluation;
   return configHash({
     version: EVALUATION_VERSION,
     dataset: datasetIdentity(dataset),
     data: await contents.dataset(dataset),
     wholeFile,
     K,
-    evaluation: { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope },
+    evaluation: { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope, keepShare, onlyWrong },
     model: model.checksum,
     text,
   });

@@ -1,5 +1,6 @@
+import { existsSync } from "node:fs";
 import { access, readdir } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { basename, relative } from "node:path";
 import { assetPath, bundledModels, bundledRecipe, packageRoot } from "../config/paths.js";
 import { missingRoot } from "../config/roots.js";
 import { didYouMean } from "../config/suggest.js";
@@ -83,7 +84,7 @@ function refusePlaceholder(name: string): void {
 async function checkDataset(name: string): Promise<void> {
   refusePlaceholder(name);
   const spec = parseDatasetSpec(name);
-  if (spec.kind === "official") await officialFilesOf(spec.name, spec.directory);
+  if (spec.kind === "official") await checkOfficial(spec.name, spec.directory);
   if (spec.kind === "file")
     await access(spec.path).catch((cause: unknown) => {
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -100,6 +101,24 @@ async function checkDataset(name: string): Promise<void> {
       "CONFIG_INVALID",
       `expected ${expectedDatasets()} in \`datasets\` but received "${name}"${didYouMean(name, Object.keys(DATASETS))}`,
     );
+}
+
+async function checkOfficial(name: string, directory: string): Promise<void> {
+  const forms = Object.hasOwn(DATASETS, name) ? (DATASETS[name]?.official ?? []) : [];
+  if (existsSync(directory) || forms.length === 0) {
+    await officialFilesOf(name, directory);
+    return;
+  }
+  const files = forms.map(
+    ({ title, files: roles }) =>
+      `${title}: ${Object.values(roles)
+        .map((names) => names[0])
+        .join(", ")}`,
+  );
+  throw new SeprogError(
+    "DATA_INVALID",
+    `expected a folder at ${directory} but there is none; make it and put there, unpacked, the files of ${files.join("; or of ")}`,
+  );
 }
 
 /** Files of which a model folder needs one each, as the hub ships them. */
@@ -126,6 +145,11 @@ async function checkModel(name: string): Promise<void> {
       `expected the base model ${name} but it has not been made yet; make it with: npx seprog-native pretrain ${relative(packageRoot, recipe)} --out ${relative(packageRoot, assetPath("models", name))}, in ${packageRoot}`,
     );
   const files: readonly string[] | null = await readdir(name).catch(() => null);
+  if (files === null && name !== basename(name))
+    throw new SeprogError(
+      "CONFIG_INVALID",
+      `expected a model folder at ${name} but there is none; make it and put there ${MODEL_FILES.map(({ what }) => what).join(", ")}`,
+    );
   if (files === null)
     throw new SeprogError(
       "CONFIG_INVALID",
@@ -135,6 +159,6 @@ async function checkModel(name: string): Promise<void> {
   if (missing.length > 0)
     throw new SeprogError(
       "CONFIG_INVALID",
-      `expected ${missing.join(" and ")} in ${join(name)} but received ${files.length === 0 ? "an empty folder" : "a folder without"}`,
+      `expected ${missing.join(" and ")} in ${name} but received ${files.length === 0 ? "an empty folder" : "a folder without"}`,
     );
 }

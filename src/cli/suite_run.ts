@@ -31,7 +31,7 @@ export async function benchSuite(
 }
 
 /** Time until the whole run is done. */
-const left = (etaMs: number | null): string => (etaMs === null ? "" : ` · ${duration(etaMs)} left`);
+const left = (etaMs: number | null): string => (etaMs ? ` · ${duration(etaMs)} left` : "");
 
 function show(event: SuiteEvent, progress: Progress): void {
   switch (event.type) {

@@ -21,6 +21,8 @@ const seprogSpec = z.strictObject({
   /** Which of them: the matrices of the last two blocks, or of all. */
   finetuneParameters: z.enum(["last2", "all"]).default("last2"),
   finetuneLearningRate: z.number().min(0).default(1e-5),
+  /** Most steps of fine-tuning at one edit. */
+  finetuneSteps: z.int().positive().default(100),
   /** p: vectors placed before the decoder's tokens. */
   promptLength: z.int().min(1).max(1024).default(32),
   /** h: width of edit embeddings, scope classifier and prompt decoder. */
@@ -78,11 +80,13 @@ function coreSpec({
   finetune,
   finetuneParameters,
   finetuneLearningRate,
+  finetuneSteps,
   ...shared
 }: SeprogSpec): Partial<SeprogSpec> {
   if (variant === "seprog") return shared;
   if (variant !== "finetune") return { ...shared, variant };
-  return { ...shared, variant, finetune, finetuneParameters, finetuneLearningRate };
+  const tuned = { ...shared, variant, finetune, finetuneParameters, finetuneLearningRate };
+  return finetune === "edit_time" ? { ...tuned, finetuneSteps } : tuned;
 }
 
 function useOf({ variant }: SeprogSpec): EditorUse {

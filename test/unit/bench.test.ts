@@ -104,6 +104,11 @@ describe("grid", () => {
     ]);
   });
 
+  it("refuses two data sets of one name", () => {
+    const twice = suite({ datasets: ["zsre:/a/zsre", "zsre:/b/zsre"] });
+    expect(() => suiteCells(twice)).toThrow(/received zsre-full twice/);
+  });
+
   it("names a user's files apart even where their names agree", () => {
     expect(datasetLabel("/a/my edits.jsonl")).toMatch(/^my_edits-[0-9a-f]{6}$/);
     expect(datasetLabel("/a/x.jsonl")).not.toBe(datasetLabel("/b/x.jsonl"));
