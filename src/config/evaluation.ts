@@ -10,6 +10,10 @@ export const evaluationSchema = z.strictObject({
   /** Clean rephrases an edit is scored on, at most. */
   rephrasesPerEdit: z.int().positive().default(1),
   outScope: outScopeSchema.prefault({}),
+  /** Share of edits that ask for what the base model says already; `ESchanged` is of the others. */
+  keepShare: z.number().min(0).max(1).default(0),
+  /** Edits that act by what follows from them: only those that the base model denies (SLAG). */
+  onlyWrong: z.boolean().default(false),
   /** "scope": the classifier decides per input; "always": every input is prompted (shows what the gate costs). */
   gate: z.enum(["scope", "always"]).default("scope"),
   batchSize: z.int().positive().default(128),

@@ -17,6 +17,8 @@ const trainingFields = z.strictObject({
   editsPerStep: z.int().positive().default(64),
   /** Whether an edit asks for a label of its own record, or for any answer of its relation. */
   labels: z.enum(["given", "relation"]).default("relation"),
+  /** Share of edits that ask for what the base model says already (MEND's fact checking: 0.5). */
+  keepShare: z.number().min(0).max(1).default(0),
   /** Whether an edit is put in the record's own words or in any of its wordings. */
   editPhrasing: z.enum(["canonical", "any"]).default("any"),
   /** Share of in-scope inputs that are the edit's own input; the rest are rephrases. */

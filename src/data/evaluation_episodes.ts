@@ -1,6 +1,6 @@
 import { SeprogError } from "../errors.js";
 import { drawOutScope, noisyPairs, type OutScopeOptions, rephrasePairs, selfPair } from "./episodes.js";
-import { canBeEdited, drawGivenLabel } from "./labels.js";
+import { canBeChanged, canBeEdited, drawGivenLabel, drawKeptLabel } from "./labels.js";
 import { Rng } from "./random.js";
 import { RecordStream } from "./record_stream.js";
 import type { EditRecord, Episode, EpisodeEdit } from "./types.js";
@@ -14,6 +14,10 @@ export interface EvaluationOptions {
   /** Clean rephrases an edit is scored on, at most. */
   readonly rephrasesPerEdit: number;
   readonly outScope: OutScopeOptions;
+  /** Probability that an edit asks for what the base model says already. */
+  readonly keepShare: number;
+  /** Leave out records that act by consequence whose edit the base model says already (SLAG). */
+  readonly onlyWrong: boolean;
 }
 
 export const DEFAULT_EVALUATION: EvaluationOptions = {
@@ -22,6 +26,8 @@ export const DEFAULT_EVALUATION: EvaluationOptions = {
   minEpisodes: 8,
   rephrasesPerEdit: 1,
   outScope: { hardShare: 0.5, phrasing: "any" },
+  keepShare: 0,
+  onlyWrong: false,
 };
 
 /** min(⌊N/K⌋, ⌈maxEdits/K⌉) episodes, at least `minEpisodes` (docs/data.md). */
@@ -69,13 +75,14 @@ export function evaluationEpisodes(
       `expected a whole number of at least 1 for \`K\` but received ${K}`,
     );
   const settings = { ...DEFAULT_EVALUATION, ...options };
-  const editable = records.filter(canBeEdited);
+  const editable = records.filter(settings.onlyWrong ? canBeChanged : canBeEdited);
   const stream = new RecordStream(editable, Rng.fromSeed(settings.seed));
   const { rng } = stream;
   return Array.from({ length: episodeCount(editable.length, K, settings) }, () => {
-    const edits = stream
-      .take(K)
-      .map((record) => ({ record, x_e: record.x_e, y_e: drawGivenLabel(record, rng) }));
+    const edits = stream.take(K).map((record) => {
+      const y_e = drawKeptLabel(record, settings.keepShare, rng) ?? drawGivenLabel(record, rng);
+      return { record, x_e: record.x_e, y_e };
+    });
     return evaluationEpisode(edits, pool, settings, rng);
   });
 }

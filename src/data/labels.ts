@@ -41,17 +41,38 @@ function changesPrediction({ base_pred }: EditRecord, label: string): boolean {
   return base_pred === undefined || !sameAnswer(base_pred, label);
 }
 
-/** Whether an edit with one of the record's own labels would change what the base model says. */
-export function canBeEdited(record: EditRecord): boolean {
+/** Whether the edit works through what follows from it: then it may ask for what the base model says of `x_e` already. */
+const actsByConsequence = ({ entailed }: EditRecord): boolean => entailed.length > 0;
+
+/** Whether one of the record's own labels is not what the base model says of `x_e`, as far as that is known. */
+export function canBeChanged(record: EditRecord): boolean {
   return record.y_e_options.some((label) => changesPrediction(record, label));
 }
 
-/** One of the record's own labels that differs from what the base model says. */
+/** Whether an edit with one of the record's own labels may change an answer of the base model. */
+export function canBeEdited(record: EditRecord): boolean {
+  return actsByConsequence(record) || canBeChanged(record);
+}
+
+/** One of the record's own labels that differs from what the base model says, or any if the edit acts by consequence. */
 export function drawGivenLabel(record: EditRecord, rng: Rng): string {
-  const labels = record.y_e_options.filter((label) => changesPrediction(record, label));
+  const labels = record.y_e_options.filter(
+    (label) => actsByConsequence(record) || changesPrediction(record, label),
+  );
   if (labels.length === 0)
     throw new SeprogError("INTERNAL", `expected a label that changes the prediction for record ${record.id}`);
   return rng.pick(labels);
+}
+
+/**
+ * With probability `keepShare` what the base model says already, or the gold answer where that is not known (MEND's
+ * fact checking asks for it with probability ½); undefined if the edit is to change something. Edits that act by
+ * consequence are not asked to keep an answer: what follows from the other one is not known.
+ */
+export function drawKeptLabel(record: EditRecord, keepShare: number, rng: Rng): string | undefined {
+  const said = record.base_pred ?? record.y_loc[0] ?? "";
+  if (keepShare === 0 || said.trim() === "" || actsByConsequence(record)) return undefined;
+  return rng.chance(keepShare) ? said : undefined;
 }
 
 /** Records with the base model's predictions for `x_e`; records that no label would change are left out. */

@@ -26,10 +26,15 @@ export const recordSchema = z
     relation: text.optional(),
     split: z.enum(["train", "validation", "test"]).optional(),
   })
-  .refine(({ base_pred, y_e_options }) => y_e_options.some((label) => label !== base_pred), {
-    path: ["y_e_options"],
-    message: "every label is what the base model says already (`base_pred`)",
-  });
+  .refine(
+    // What follows from an edit may be new where the edit itself is not.
+    ({ base_pred, y_e_options, entailed }) =>
+      entailed.length > 0 || y_e_options.some((label) => label !== base_pred),
+    {
+      path: ["y_e_options"],
+      message: "every label is what the base model says already (`base_pred`)",
+    },
+  );
 
 export type FileRecord = z.infer<typeof recordSchema>;
 

@@ -8,7 +8,7 @@ import {
   rephrasePairs,
   selfPair,
 } from "./episodes.js";
-import { canBeEdited, drawGivenLabel, LabelPool } from "./labels.js";
+import { canBeEdited, drawGivenLabel, drawKeptLabel, LabelPool } from "./labels.js";
 import { Rng } from "./random.js";
 import { RecordStream, type RecordStreamState } from "./record_stream.js";
 import type { EditRecord, Episode, EpisodeEdit, EpisodeInScope } from "./types.js";
@@ -25,6 +25,8 @@ export interface TrainingSamplerOptions {
   readonly editsPerStep: number;
   /** Labels of the record, or any answer of its relation. */
   readonly labels: "given" | "relation";
+  /** Probability that an edit asks for what the base model says already. */
+  readonly keepShare: number;
   readonly editPhrasing: Phrasing;
   /** Probability that an edit's in-scope pair is its own input; the rest are rephrases. */
   readonly selfShare: number;
@@ -39,6 +41,7 @@ export const DEFAULT_TRAINING_SAMPLER: TrainingSamplerOptions = {
   mixedK: STANDARD_K,
   editsPerStep: 64,
   labels: "relation",
+  keepShare: 0,
   editPhrasing: "any",
   selfShare: 0.2,
   noisyShare: 0,
@@ -105,8 +108,10 @@ export class TrainingSampler {
   }
 
   #edit(record: EditRecord, rng: Rng): EpisodeEdit {
-    const { labels, editPhrasing } = this.#options;
-    const y_e = labels === "relation" ? this.#labels.draw(record, rng) : drawGivenLabel(record, rng);
+    const { labels, keepShare, editPhrasing } = this.#options;
+    const changing = () =>
+      labels === "relation" ? this.#labels.draw(record, rng) : drawGivenLabel(record, rng);
+    const y_e = drawKeptLabel(record, keepShare, rng) ?? changing();
     return { record, x_e: drawEditInput(record, editPhrasing, rng), y_e };
   }
 

@@ -128,6 +128,7 @@ function figuresOf(
     ESself: always(figures.ESself, "ESself"),
     ESall: always(figures.ESall, "ESall"),
     ESnoisy: figures.ESnoisy,
+    ESchanged: figures.ESchanged,
     DD: always(figures.DD, "DD"),
     DDgold: always(figures.DDgold, "DDgold"),
     DDhard: figures.DDhard,

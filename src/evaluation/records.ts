@@ -77,7 +77,7 @@ export const editRecordSchema = z.strictObject({
   id: z.string(),
   question: z.string(),
   answer: z.string(),
-  /** The edit's own question. */
+  /** The edit's own question. Its `baseMatch` says that the edit asks for no change. */
   self: inScopeProbeSchema,
   /** Clean rephrases: what `ES` is measured on. */
   inScope: z.array(inScopeProbeSchema),
@@ -138,6 +138,8 @@ export const summaryCellSchema = z.strictObject({
   ESself: figureSchema,
   ESall: figureSchema,
   ESnoisy: optionalFigure,
+  /** `ES` over the edits that ask for a change; null where all do. */
+  ESchanged: optionalFigure,
   DD: figureSchema,
   DDgold: figureSchema,
   DDhard: optionalFigure,

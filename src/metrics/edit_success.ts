@@ -29,6 +29,18 @@ export function editSuccessBase(edits: readonly EditOutcome[], options?: Bootstr
   return episodeMean(edits, (edit) => share(headlineItems(edit), (item) => item.baseMatch), options);
 }
 
+/** Whether an edit asks for another answer than the unedited model's own to its question. */
+const asksForChange = (edit: EditOutcome): boolean => !edit.self.baseMatch;
+
+/** ESchanged: ES over the edits that ask for a change; null where all do. */
+export function editSuccessChanged(
+  edits: readonly EditOutcome[],
+  options?: BootstrapOptions,
+): Estimate | null {
+  if (edits.every(asksForChange)) return null;
+  return episodeMean(edits, (edit) => (asksForChange(edit) ? successes(edit) : []), options);
+}
+
 /** ESself: the edit's own question. */
 export function editSuccessSelf(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
   return episodeMean(edits, (edit) => share([edit.self], generated), options);

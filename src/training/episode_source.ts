@@ -86,6 +86,7 @@ const samplerOptions = ({ k, kMixing, editsPerStep, ...rest }: TrainingConfig, s
   mixedK: kMixing === "nested" ? [Math.max(...k)] : k,
   editsPerStep,
   labels: rest.labels,
+  keepShare: rest.keepShare,
   editPhrasing: rest.editPhrasing,
   selfShare: rest.selfShare,
   noisyShare: rest.noisyShare,

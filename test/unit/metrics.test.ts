@@ -84,6 +84,16 @@ describe("edit success", () => {
     expect(value("ESnoisy", [edit({ noisy: [hit, miss] })])).toBe(0.5);
   });
 
+  it("is told apart on edits that change something, where some keep what the base says", () => {
+    const keeping = { ...hit, baseMatch: true };
+    const kept = edit({ self: keeping, inScope: [keeping, keeping] });
+    const changed = edit({ inScope: [hit, miss] });
+    expect(METRICS.ESchanged([changed])).toBeNull();
+    expect(value("ES", [kept, changed])).toBe(0.75);
+    expect(value("ESchanged", [kept, changed])).toBe(0.5);
+    expect(METRICS.ESchanged([kept])).toBeNull();
+  });
+
   it("tells generated, strict and teacher-forced success apart", () => {
     const edits = [edit({ inScope: [inScope({ matchStrict: false, teacherForced: false })] })];
     expect([value("ES", edits), value("ESstrict", edits), value("ESteacherForced", edits)]).toEqual([
@@ -182,7 +192,7 @@ describe("every metric", () => {
     edit({
       episode: Math.floor(i / 10),
       edit: i % 10,
-      self: inScope({ match: i % 4 !== 0 }),
+      self: inScope({ match: i % 4 !== 0, baseMatch: i % 6 === 0 }),
       inScope: [
         inScope({
           match: i % 3 === 0,
