@@ -12,8 +12,9 @@ export interface Line {
   readonly text: string | undefined;
 }
 
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
 function decodeLine(bytes: Buffer, number: number): Line {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
   try {
     const text = decoder.decode(bytes);
     return { number, text: text.endsWith("\r") ? text.slice(0, -1) : text };
@@ -34,31 +35,64 @@ export async function* openChunks(path: string): AsyncGenerator<Buffer> {
   }
 }
 
+export interface LineBlock {
+  /** Whole lines; only the last one of the file may lack its end. */
+  readonly bytes: Buffer;
+  /** Number of the first line, counted from 1. */
+  readonly firstLine: number;
+}
+
+function countLines(bytes: Buffer): number {
+  let count = 0;
+  for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, at + 1)) count += 1;
+  return count;
+}
+
+/**
+ * A file in pieces of whole lines, for readers of millions of lines; memory is bounded by the longest line.
+ * @throws SeprogError DATA_INVALID if the file cannot be read or a line is longer than 16 MiB
+ */
+export async function* readLineBlocks(path: string): AsyncGenerator<LineBlock> {
+  let firstLine = 1;
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  for await (const chunk of openChunks(path)) {
+    const end = chunk.lastIndexOf(NEWLINE) + 1;
+    if (end > 0) {
+      const bytes = Buffer.concat([...held, chunk.subarray(0, end)]);
+      yield { bytes, firstLine };
+      firstLine += countLines(bytes);
+      held = [];
+      heldBytes = 0;
+    }
+    held.push(chunk.subarray(end));
+    heldBytes += chunk.length - end;
+    if (heldBytes > MAX_LINE_BYTES)
+      throw new SeprogError(
+        "DATA_INVALID",
+        `expected lines of at most ${MAX_LINE_BYTES} bytes but received a longer one at ${path}:${firstLine}; ` +
+          "is it a file of lines?",
+      );
+  }
+  if (heldBytes > 0) yield { bytes: Buffer.concat(held), firstLine };
+}
+
+/** The lines of a block, without their ends. */
+export function* linesOf({ bytes, firstLine }: LineBlock): Generator<{ number: number; bytes: Buffer }> {
+  let number = firstLine;
+  for (let from = 0; from < bytes.length; number += 1) {
+    const end = bytes.indexOf(NEWLINE, from);
+    const to = end === -1 ? bytes.length : end;
+    yield { number, bytes: bytes.subarray(from, to) };
+    from = to + 1;
+  }
+}
+
 /**
  * Lines of a UTF-8 file, streamed; memory is bounded by the longest line.
  * @throws SeprogError DATA_INVALID if the file cannot be read or a line is longer than 16 MiB
  */
 export async function* readLines(path: string): AsyncGenerator<Line> {
-  let number = 0;
-  let parts: Buffer[] = [];
-  let heldBytes = 0;
-  for await (const chunk of openChunks(path)) {
-    let from = 0;
-    for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
-      parts.push(chunk.subarray(from, at));
-      number += 1;
-      yield decodeLine(Buffer.concat(parts), number);
-      parts = [];
-      heldBytes = 0;
-      from = at + 1;
-    }
-    parts.push(chunk.subarray(from));
-    heldBytes += chunk.length - from;
-    if (heldBytes > MAX_LINE_BYTES)
-      throw new SeprogError(
-        "DATA_INVALID",
-        `expected lines of at most ${MAX_LINE_BYTES} bytes but received a longer one at ${path}:${number + 1}; is it JSON Lines?`,
-      );
-  }
-  if (heldBytes > 0) yield decodeLine(Buffer.concat(parts), number + 1);
+  for await (const block of readLineBlocks(path))
+    for (const { number, bytes } of linesOf(block)) yield decodeLine(bytes, number);
 }

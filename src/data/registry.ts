@@ -4,7 +4,7 @@ import { loadCounterfact } from "./datasets/counterfact.js";
 import { FEVER_FORMS, loadFever } from "./datasets/fever.js";
 import { loadJsonl } from "./datasets/jsonl.js";
 import { LEAPOFTHOUGHT_FORMS, loadLeapOfThought } from "./datasets/leapofthought.js";
-import { loadWikidata5m } from "./datasets/wikidata5m.js";
+import { loadWikidata5m, WIKIDATA5M_FORMS } from "./datasets/wikidata5m.js";
 import { loadZsre, ZSRE_FORMS } from "./datasets/zsre.js";
 import {
   findOfficialFiles,
@@ -47,7 +47,7 @@ export const DATASETS: Readonly<Record<string, DatasetEntry>> = {
     title: "Wikidata facts in SLAG's form: two relations a subject, questions from KGConv",
     licence: "MIT, questions CC BY 4.0; see assets/data/wikidata5m/LICENSE",
     load: () => loadWikidata5m(),
-    official: [],
+    official: WIKIDATA5M_FORMS,
   },
   zsre: {
     title: "zsRE: 1,000 training and all of the 1,037 + KnowEdit test questions",

@@ -1,9 +1,12 @@
 import { z } from "zod";
 import { SeprogError } from "../../errors.js";
 import { readAsset, readAssetRows } from "../assets.js";
+import { type OfficialForm, officialForm } from "../official_files.js";
 import { toDataset } from "../splits.js";
 import { type Dataset, SPLITS } from "../types.js";
 import { type RelationFact, relationInput, toPair } from "./wikidata5m_pairs.js";
+import { filterWikidata5m } from "./wikidata5m_raw.js";
+import { readSlagFile, slagRecords } from "./wikidata5m_slag.js";
 
 /** Lines 2i and 2i + 1 are the two facts of one subject. */
 const factSchema = z.strictObject({
@@ -57,3 +60,37 @@ export async function loadWikidata5m({ root }: { readonly root?: string } = {}):
   });
   return toDataset("wikidata5m", records);
 }
+
+const SLAG_FILE = "filtered_wikidata5m_transductive";
+const RAW_FILE = "wikidata5m_transductive";
+
+/** The forms in which Wikidata5m was published: what SLAG made of it first, for it is much smaller. */
+export const WIKIDATA5M_FORMS: readonly OfficialForm[] = [
+  officialForm({
+    title: "SLAG's filtered splits",
+    files: {
+      train: [`${SLAG_FILE}_train.jsonl`],
+      validation: [`${SLAG_FILE}_dev.jsonl`],
+      test: [`${SLAG_FILE}_test.jsonl`],
+    },
+    load: async (paths) => {
+      const splits = {
+        train: await readSlagFile(paths.train),
+        validation: await readSlagFile(paths.validation),
+        test: await readSlagFile(paths.test),
+      };
+      return toDataset("wikidata5m", slagRecords(splits));
+    },
+  }),
+  officialForm({
+    title: "Wikidata5m itself, filtered on reading as SLAG does",
+    files: {
+      train: [`${RAW_FILE}_train.txt`],
+      validation: [`${RAW_FILE}_valid.txt`],
+      test: [`${RAW_FILE}_test.txt`],
+      entities: ["wikidata5m_entity.txt"],
+      relations: ["wikidata5m_relation.txt"],
+    },
+    load: async (paths) => toDataset("wikidata5m", slagRecords(await filterWikidata5m(paths))),
+  }),
+];
