@@ -118,6 +118,25 @@ TokenRows rowsOf(const at::Tensor& ids_BS, const at::Tensor& mask_BS) {
   return rows;
 }
 
+TokenRows sourceRows(const Golden& golden, const std::string& name, const std::string& types) {
+  const at::Tensor& mask_BS = golden.input(name + "_mask");
+  TokenRows rows = rowsOf(golden.input(name), mask_BS);
+  if (golden.has(types)) rows.types = rowsOf(golden.input(types), mask_BS).ids;
+  return rows;
+}
+
+TokenRows targetRows(const Golden& golden) {
+  if (!golden.has("y")) return rowsOfLabels(golden.input("labels"));
+  const at::Tensor& y_B = golden.input("y");
+  return rowsOf(y_B.unsqueeze(1), at::ones_like(y_B).unsqueeze(1));
+}
+
+at::Tensor storedLogits(const Golden& golden, const std::string& name, const at::Tensor& logits_NV,
+                        const Targets& targets) {
+  if (!golden.has("y")) return spread(logits_NV, targets, 0);
+  return golden.input(name).dim() == 1 ? logits_NV.select(1, 1) : logits_NV;
+}
+
 TokenRows rowsOfLabels(const at::Tensor& labels_BT) { return rowsOf(labels_BT, labels_BT.ne(-100)); }
 
 at::Tensor spread(const at::Tensor& packed, const Targets& targets, double fill) {

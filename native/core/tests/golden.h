@@ -58,6 +58,13 @@ std::vector<std::string> goldenFolders();
 /// Rows of ids where `mask` is 1, and rows of labels up to the first −100.
 TokenRows rowsOf(const at::Tensor& ids_BS, const at::Tensor& mask_BS);
 TokenRows rowsOfLabels(const at::Tensor& labels_BT);
+/// Rows of the inputs `name`, `name`_mask and, for sentence pairs, `types`.
+TokenRows sourceRows(const Golden& golden, const std::string& name, const std::string& types);
+/// Targets of a case: `labels` of tokens, or class ids `y`.
+TokenRows targetRows(const Golden& golden);
+/// Logits of target tokens as the case stores them: on a grid; of a classifier by row, of one logit that alone.
+at::Tensor storedLogits(const Golden& golden, const std::string& name, const at::Tensor& logits_NV,
+                        const Targets& targets);
 /// [N, …] of real target positions → [B, T, …] with `fill` elsewhere.
 at::Tensor spread(const at::Tensor& packed, const Targets& targets, double fill);
 

@@ -28,12 +28,16 @@ void expectGeneration(Golden& golden, const std::string& prefix, const TokenRows
   golden.expect(prefix + "gen_len", lengths);
 }
 
+at::Tensor classesOf(const TokenRows& answers) {
+  return at::tensor(std::vector<int64_t>(answers.ids.begin(), answers.ids.end()), at::kLong);
+}
+
 struct Case {
   Case(const Golden& golden, const std::string& folder)
       : model(std::make_shared<Model>(loadModel(golden.folder() + "/" + folder, at::kCPU))),
-        batch{rowsOf(golden.input("src"), golden.input("src_mask")), rowsOfLabels(golden.input("labels"))},
+        batch{sourceRows(golden, "src", "types"), targetRows(golden)},
         source(pad(batch.source, family().padId(), family().vocabulary(), at::kCPU)),
-        targets(makeTargets(batch.target, family().padId(), family().vocabulary(), at::kCPU)) {}
+        targets(targetsFor(family(), batch.target, at::kCPU)) {}
 
   const Architecture& family() const { return *model->architecture; }
 
@@ -55,7 +59,7 @@ void checkModel(Golden& golden, const std::string& folder) {
   const Encoded encoded = family.encode(learning, test.source);
   golden.expect("enc", encoded.h_BSD);
   const at::Tensor logits_NV = family.targetLogits(learning, encoded, test.targets, {});
-  golden.expect("logits", spread(logits_NV, test.targets, 0));
+  golden.expect("logits", storedLogits(golden, "logits", logits_NV, test.targets));
   const at::Tensor nll = meanNll(logits_NV, test.targets.labels_N);
   golden.expect("nll", nll);
 
@@ -87,18 +91,24 @@ void checkModel(Golden& golden, const std::string& folder) {
     expectGeneration(golden, "", baseScorer(test.model)->generate(test.batch.source, options, context).tokens,
                      most, family.padId());
   }
+  if (golden.has("pred")) {
+    JobContext context;
+    golden.expect("pred", classesOf(baseScorer(test.model)->generate(test.batch.source, {}, context).tokens));
+  }
   if (golden.has("edited_logits")) {
     TensorTable edited;
     for (const std::string& name : golden.namesWith("edited.")) edited[name.substr(7)] = golden.input(name);
     std::vector<std::string> editable;
-    for (const Json& name : golden.settings().find("editable")->array()) editable.push_back(name.string());
+    const char* list = golden.settings().find("editable") != nullptr ? "editable" : "perturbed";
+    for (const Json& name : golden.settings().find(list)->array()) editable.push_back(name.string());
     EXPECT_EQ(family.editableWeights(), editable);
     auto overlay = std::make_shared<Model>(*test.model);
     overlay->weights = test.model->weights.with(edited);
     JobContext context;
     const std::shared_ptr<Scorer> base = baseScorer(test.model);
     const std::shared_ptr<Scorer> other = baseScorer(overlay);
-    golden.expect("edited_logits", spread(other->targetLogits(test.batch, context), test.targets, 0));
+    golden.expect("edited_logits", storedLogits(golden, "edited_logits",
+                                                other->targetLogits(test.batch, context), test.targets));
     const std::vector<float> kl = compareScorers(*base, *other, test.batch, context);
     golden.expect("kl", at::tensor(kl).mean());
   }
@@ -128,23 +138,34 @@ void checkPrefix(Golden& golden) {
   const Case test(golden, "model");
   const Architecture& family = test.family();
   const Weights& weights = test.model->weights;
-  const at::Tensor pr_BPD = golden.input("pr").clone().set_requires_grad(true);
   const Encoded encoded = family.encode(weights, test.source);
-  const at::Tensor logits_NV = family.targetLogits(weights, encoded, test.targets, pr_BPD);
-  golden.expect("concat.logits", spread(logits_NV, test.targets, 0));
-  const at::Tensor nll = meanNll(logits_NV, test.targets.labels_N);
-  golden.expect("concat.nll", nll);
-  golden.expect("concat.grad_pr", torch::autograd::grad({nll}, {pr_BPD})[0]);
+  for (const auto& [mode, positions] :
+       {std::pair{"concat.", PromptPositions::Concat}, std::pair{"keep.", PromptPositions::Keep}}) {
+    const std::string prefix = mode;
+    if (!golden.has(prefix + "logits")) continue;
+    const at::Tensor pr_BPD = golden.input("pr").clone().set_requires_grad(true);
+    const Prompt prompt(pr_BPD, positions);
+    const at::Tensor logits_NV = family.targetLogits(weights, encoded, test.targets, prompt);
+    golden.expect(prefix + "logits", storedLogits(golden, prefix + "logits", logits_NV, test.targets));
+    const at::Tensor nll = meanNll(logits_NV, test.targets.labels_N);
+    golden.expect(prefix + "nll", nll);
+    golden.expect(prefix + "grad_pr", torch::autograd::grad({nll}, {pr_BPD})[0]);
 
-  const at::NoGradGuard frozen;
-  const TokenLosses losses = tokenNll(family.targetStates(weights, encoded, test.targets, pr_BPD),
-                                      family.head(weights), test.targets.labels_N);
-  golden.expect("concat.tf_logprob", spread(losses.logProb_N, test.targets, 0));
-  golden.expect("concat.tf_argmax", spread(losses.argmax_N, test.targets, -100));
-  const int64_t most = static_cast<int64_t>(golden.settings().find("max_new_tokens")->number());
-  JobContext context;
-  expectGeneration(golden, "concat.", generateGreedy(family, weights, encoded, pr_BPD, {most, true}, context),
-                   most, family.padId());
+    const at::NoGradGuard frozen;
+    JobContext context;
+    if (golden.has(prefix + "pred")) {
+      golden.expect(prefix + "pred",
+                    classesOf(generateGreedy(family, weights, encoded, prompt, {}, context)));
+      continue;
+    }
+    const TokenLosses losses = tokenNll(family.targetStates(weights, encoded, test.targets, prompt),
+                                        family.head(weights), test.targets.labels_N);
+    golden.expect(prefix + "tf_logprob", spread(losses.logProb_N, test.targets, 0));
+    golden.expect(prefix + "tf_argmax", spread(losses.argmax_N, test.targets, -100));
+    const int64_t most = static_cast<int64_t>(golden.settings().find("max_new_tokens")->number());
+    expectGeneration(golden, prefix, generateGreedy(family, weights, encoded, prompt, {most, true}, context),
+                     most, family.padId());
+  }
 }
 
 }  // namespace seprog

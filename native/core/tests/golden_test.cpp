@@ -14,8 +14,19 @@ struct Handled {
   void (*check)(Golden& golden);  // null: checked by the tests in TypeScript
 };
 constexpr Handled kHandled[] = {
-    {"family", "t5", checkFamily}, {"prefix", "t5", checkPrefix}, {"seprog_step", "t5", checkSeprogStep},
-    {"tokenizer", "t5", nullptr},  {"metrics", "", nullptr},        {"checkpoint", "", checkCheckpoint},
+    {"family", "t5", checkFamily},
+    {"prefix", "t5", checkPrefix},
+    {"seprog_step", "t5", checkSeprogStep},
+    {"family", "bert", checkFamily},
+    {"prefix", "bert", checkPrefix},
+    {"seprog_step", "bert", checkSeprogStep},
+    {"family", "distilbert", checkFamily},
+    {"tokenizer", "t5", nullptr},
+    {"tokenizer", "bart", nullptr},
+    {"tokenizer", "bert", nullptr},
+    {"tokenizer", "gpt2", nullptr},
+    {"metrics", "", nullptr},
+    {"checkpoint", "", checkCheckpoint},
 };
 
 const Handled* handlerOf(const Golden& golden) {
