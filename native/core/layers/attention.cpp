@@ -113,10 +113,17 @@ at::Tensor keyMask(const at::Tensor& mask_BK) {
 }
 
 at::Tensor causalMask(int64_t firstQuery, int64_t queries, int64_t keys, const at::Device& device) {
-  at::Tensor mask = at::empty({1, 1, queries, keys}, at::kFloat);
+  return causalMask(std::vector<int64_t>{firstQuery}, queries, keys, device);
+}
+
+at::Tensor causalMask(const std::vector<int64_t>& firstQuery_B, int64_t queries, int64_t keys,
+                      const at::Device& device) {
+  at::Tensor mask = at::empty({static_cast<int64_t>(firstQuery_B.size()), 1, queries, keys}, at::kFloat);
   float* next = mask.mutable_data_ptr<float>();
-  for (int64_t q = 0; q < queries; ++q) {
-    for (int64_t k = 0; k < keys; ++k) *next++ = k <= firstQuery + q ? 0.0f : kHidden;
+  for (const int64_t first : firstQuery_B) {
+    for (int64_t q = 0; q < queries; ++q) {
+      for (int64_t k = 0; k < keys; ++k) *next++ = k <= first + q ? 0.0f : kHidden;
+    }
   }
   return mask.to(device);
 }

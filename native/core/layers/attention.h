@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace seprog {
 
@@ -18,5 +19,8 @@ at::Tensor keyMask(const at::Tensor& mask_BK);
 
 /// 0 where key position ≤ query position, else the smallest finite float: [1, 1, Q, K].
 at::Tensor causalMask(int64_t firstQuery, int64_t queries, int64_t keys, const at::Device& device);
+/// The same with a first query position of its own for each row: [B, 1, Q, K].
+at::Tensor causalMask(const std::vector<int64_t>& firstQuery_B, int64_t queries, int64_t keys,
+                      const at::Device& device);
 
 }  // namespace seprog

@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_copy.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
@@ -40,6 +41,14 @@ at::Tensor RaggedLayout::unpack(const at::Tensor& packed) const {
   std::vector<int64_t> shape(packed.sizes().begin(), packed.sizes().end());
   shape[0] = rows() * columns_;
   return at::zeros(shape, packed.options()).index_copy(0, flat_N_, packed);
+}
+
+at::Tensor RaggedLayout::from(const std::vector<int64_t>& first_B, const at::Device& device) const {
+  std::vector<int64_t> kept;
+  for (int64_t b = 0; b < rows(); ++b) {
+    for (int64_t t = first_B[b]; t < length_B_[b]; ++t) kept.push_back(start_B_[b] + t);
+  }
+  return at::tensor(kept, at::kLong).to(device);
 }
 
 /// The two directions between packed rows and heads on the grid; each is the other's gradient.

@@ -24,6 +24,8 @@ class RaggedLayout {
   at::Tensor pack(const at::Tensor& grid) const;
   /// [N, …] → [B·T, …], zero at padding.
   at::Tensor unpack(const at::Tensor& packed) const;
+  /// Packed rows of the columns first_B[b] and later of each row: what a last block still computes.
+  at::Tensor from(const std::vector<int64_t>& first_B, const at::Device& device) const;
   /// [N, H·C] → [B, H, T, C] in one copy, zero at padding. Differentiable any number of times, as is
   /// mergeHeads().
   at::Tensor splitHeads(const at::Tensor& packed, int64_t heads) const;

@@ -23,6 +23,15 @@ int64_t tokenFrom(Options& options, const std::string& key, int64_t vocabulary, 
   return id;
 }
 
+Activation activationFrom(Options& options, const std::string& key, const std::string& fallback) {
+  const std::string name = options.string(key, fallback);
+  if (name == "gelu") return Activation::Gelu;
+  if (name == "gelu_new") return Activation::GeluNew;
+  if (name == "relu") return Activation::Relu;
+  fail(ErrorCode::Unsupported, "expected one of \"gelu\", \"gelu_new\", \"relu\" for `config." + key +
+                                   "` but received \"" + name + "\"");
+}
+
 bool hasClass(const Json& config, std::string_view name) {
   const Json* classes = config.find("architectures");
   if (classes == nullptr || !classes->isArray()) return false;

@@ -116,7 +116,7 @@ Model loadModel(const std::string& directory, const at::Device& device, const Lo
 
 Model loadModel(const std::string& directory, const Json& config, const at::Device& device,
                 const LoadOptions& options) {
-  const std::shared_ptr<const Architecture> architecture = makeArchitecture(config);
+  std::shared_ptr<const Architecture> architecture = makeArchitecture(config);
   TensorTable table;
   std::map<std::string, std::string> fileOf;
   for (const std::string& path : weightFiles(directory)) {
@@ -130,7 +130,9 @@ Model loadModel(const std::string& directory, const Json& config, const at::Devi
   }
   architecture->normaliseNames(table);
   checkShapes(*architecture, table, directory);
-  for (auto& [name, tensor] : table) tensor = widened(tensor, fileOf[name], name).to(device);
+  for (auto& [name, tensor] : table) tensor = widened(tensor, fileOf[name], name);
+  if (options.addPadToken) architecture = architecture->withPadToken(table);
+  for (auto& [name, tensor] : table) tensor = tensor.to(device);
   return Model{architecture, Weights(std::move(table)), device};
 }
 

@@ -77,6 +77,11 @@ Targets targetsFor(const Architecture& family, const TokenRows& target, const at
 
 Targets Targets::select(const at::Tensor& rows_R) const { return withIndices(tokens.select(rows_R)); }
 
+std::shared_ptr<const Architecture> Architecture::withPadToken(TensorTable&) const {
+  fail(ErrorCode::Unsupported, "expected false for `addPadToken` of a model of the family \"" + family() +
+                                   "\" but received true; its vocabulary has a pad token");
+}
+
 at::Tensor Architecture::targetLogits(const Weights& weights, const Encoded& encoded, const Targets& targets,
                                       const Prompt& prompt, Taps* taps) const {
   return applyHead(head(weights), targetStates(weights, encoded, targets, prompt, taps));

@@ -106,6 +106,9 @@ class Architecture {
   /// Renames and drops what checkpoints of this family carry (duplicates, tied copies, stray buffers); in
   /// place.
   virtual void normaliseNames(TensorTable& table) const = 0;
+  /// The family with a pad token of its own, whose embedding is appended to the table in `table`; this family
+  /// where it has one. Throws UNSUPPORTED where padding is no matter of the vocabulary.
+  virtual std::shared_ptr<const Architecture> withPadToken(TensorTable& table) const;
   /// models.md section 8: what the gradient-based editors edit, in order.
   virtual std::vector<std::string> editableWeights() const = 0;
 

@@ -1,7 +1,9 @@
 // Base model families by the `model_type` of config.json. A new family is one file here and one line below.
 #include "../error.h"
+#include "bart.h"
 #include "bert.h"
 #include "distilbert.h"
+#include "gpt2.h"
 #include "model.h"
 #include "t5.h"
 
@@ -12,7 +14,11 @@ struct Family {
   const char* modelType;
   std::shared_ptr<const Architecture> (*make)(const Json& config);
 };
-constexpr Family kFamilies[] = {{"t5", makeT5}, {"bert", makeBert}, {"distilbert", makeDistilBert}};
+constexpr Family kFamilies[] = {{"t5", makeT5},
+                                {"bart", makeBart},
+                                {"bert", makeBert},
+                                {"distilbert", makeDistilBert},
+                                {"gpt2", makeGpt2}};
 
 }  // namespace
 

@@ -25,6 +25,7 @@
 #include "../layers/rms_norm.h"
 #include "../tensor/random.h"
 #include "config_fields.h"
+#include "encoded_rows.h"
 
 namespace seprog {
 namespace {
@@ -78,17 +79,15 @@ T5Config parseConfig(const Json& json) {
   return config;
 }
 
-/// The real positions of an encoder's output: what cross-attention projects.
-struct EncodedRows {
-  explicit EncodedRows(const Encoded& encoded)
-      : layout(encoded.source.lengths, encoded.source.columns(), encoded.h_BSD.device()),
-        h_ND(layout.pack(encoded.h_BSD.reshape({-1, encoded.h_BSD.size(2)}))) {}
-  RaggedLayout layout;
-  at::Tensor h_ND;
-};
-
 Scope blockScope(const Scope& stack, int64_t index) {
   return stack / "block" / std::to_string(index) / "layer";
+}
+
+void demandConcat(const Prompt& prompt) {
+  if (prompt.length() == 0 || prompt.positions == PromptPositions::Concat) return;
+  fail(ErrorCode::Unsupported,
+       "expected \"concat\" for `promptPositions` of a T5 model but received \"keep\"; T5 has no position "
+       "vectors that tokens could keep");
 }
 
 /// Rows of the decoder stack that run through a pass, and what they see.
@@ -155,9 +154,6 @@ class T5 final : public Architecture {
   }
 
   at::Tensor decoderBias(const Scope& decoder, int64_t firstQuery, int64_t queries, int64_t keys) const;
-  at::Tensor encoderMask(const TokenBatch& source) const {
-    return source.fullyReal ? at::Tensor() : keyMask(source.mask_BS);
-  }
   KeysValues crossMemory(const Scope& decoder, int64_t block, const EncodedRows& encoded) const {
     return keysValues(blockScope(decoder, block) / "1" / "EncDecAttention", encoded.h_ND, encoded.layout);
   }
@@ -307,6 +303,7 @@ at::Tensor T5::finishBlock(const Scope& block, const at::Tensor& x_ND, const at:
 
 at::Tensor T5::targetStates(const Weights& weights, const Encoded& encoded, const Targets& targets,
                             const Prompt& prompt, Taps* taps) const {
+  demandConcat(prompt);
   const Scope decoder = Scope(weights, taps) / "decoder";
   const at::Device device = encoded.h_BSD.device();
   const int64_t rows = targets.tokens.rows();
@@ -322,7 +319,7 @@ at::Tensor T5::targetStates(const Weights& weights, const Encoded& encoded, cons
   std::vector<int64_t> lengths(targets.tokens.lengths);
   for (int64_t& length : lengths) length += prompts;
   DecoderRows all{RaggedLayout(lengths, positions, device), decoderBias(decoder, 0, positions, positions),
-                  encoderMask(encoded.source)};
+                  paddingMask(encoded.source)};
   at::Tensor x_ND = all.layout.pack(x_BTD.reshape({rows * positions, config_.width}));
   const EncodedRows memory(encoded);
 
@@ -333,13 +330,7 @@ at::Tensor T5::targetStates(const Weights& weights, const Encoded& encoded, cons
     const KeysValues cross = crossMemory(decoder, i, memory);
     if (i + 1 == config_.decoderBlocks && prompts > 0) {
       // No later layer reads the prompt rows: behind the last keys and values only target rows go on.
-      std::vector<int64_t> kept;
-      int64_t first = 0;
-      for (const int64_t length : lengths) {
-        for (int64_t t = prompts; t < length; ++t) kept.push_back(first + t);
-        first += length;
-      }
-      const at::Tensor kept_N = at::tensor(kept, at::kLong).to(device);
+      const at::Tensor kept_N = all.layout.from(std::vector<int64_t>(rows, prompts), device);
       x_ND = x_ND.index_select(0, kept_N);
       normed_ND = normed_ND.index_select(0, kept_N);
       all = DecoderRows{RaggedLayout(targets.tokens.lengths, columns, device),
@@ -364,7 +355,7 @@ class T5DecodeState final : public DecodeState {
         head_(model.head(weights_)),
         rows_(encoded.source.rows()),
         device_(encoded.h_BSD.device()),
-        crossMask_(model.encoderMask(encoded.source)),
+        crossMask_(paddingMask(encoded.source)),
         self_(model.config_.decoderBlocks) {
     const Scope decoder = Scope(weights_) / "decoder";
     const EncodedRows memory(encoded);
@@ -425,6 +416,7 @@ class T5DecodeState final : public DecodeState {
 
 std::unique_ptr<DecodeState> T5::startDecode(const Weights& weights, const Encoded& encoded,
                                              const Prompt& prompt) const {
+  demandConcat(prompt);
   return std::make_unique<T5DecodeState>(*this, weights, encoded, prompt);
 }
 
