@@ -67,7 +67,7 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * Loads a Hugging Face folder: config.json with model.safetensors or its shards.
+   * Loads a Hugging Face folder: config.json with model.safetensors or pytorch_model.bin, whole or in shards.
    *
    * @throws SeprogError CHECKPOINT_INVALID, WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE, UNSUPPORTED
    */

@@ -202,16 +202,9 @@ void Bert::normaliseNames(TensorTable& table) const {
     return name;
   };
   TensorTable renamed;
-  for (auto& [name, tensor] : table) {
-    std::string known = canonical(name);
-    const bool head = known.starts_with("bert.pooler.") || known.starts_with("classifier.");
-    if (known.starts_with("cls.") || known == "bert.embeddings.position_ids" ||
-        known == "bert.embeddings.token_type_ids" || (head && config_.encoderOnly)) {
-      continue;
-    }
-    renamed.emplace(std::move(known), std::move(tensor));
-  }
+  for (auto& [name, tensor] : table) renamed.emplace(canonical(name), std::move(tensor));
   table = std::move(renamed);
+  keepKnown(table);
 }
 
 std::vector<std::string> Bert::editableWeights() const {

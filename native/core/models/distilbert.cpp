@@ -185,17 +185,9 @@ void DistilBert::normaliseNames(TensorTable& table) const {
     return name;
   };
   TensorTable renamed;
-  for (auto& [name, tensor] : table) {
-    std::string known = canonical(name);
-    const bool head = known.starts_with("pre_classifier.") || known.starts_with("classifier.");
-    // vocab_*: the language-model head of pre-training.
-    if (known.starts_with("vocab_") || known == "distilbert.embeddings.position_ids" ||
-        (head && config_.encoderOnly)) {
-      continue;
-    }
-    renamed.emplace(std::move(known), std::move(tensor));
-  }
+  for (auto& [name, tensor] : table) renamed.emplace(canonical(name), std::move(tensor));
   table = std::move(renamed);
+  keepKnown(table);
 }
 
 std::vector<std::string> DistilBert::editableWeights() const {

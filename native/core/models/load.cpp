@@ -6,12 +6,15 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <set>
 #include <sstream>
+#include <unordered_map>
 
 #include "../error.h"
 #include "../io/atomic_file.h"
 #include "../io/safetensors.h"
+#include "../io/torch_file.h"
 #include "model.h"
 
 namespace seprog {
@@ -37,15 +40,18 @@ Json readJson(const std::string& path) {
   }
 }
 
-/// Files of a folder in the order of its index, or the one file.
-std::vector<std::string> weightFiles(const std::string& directory) {
-  const std::string single = directory + "/model.safetensors";
-  const std::string indexPath = single + ".index.json";
-  if (exists(single)) return {single};
-  if (!exists(indexPath)) {
-    fail(ErrorCode::CheckpointInvalid, "expected model.safetensors or model.safetensors.index.json for `" +
-                                           directory + "` but received neither");
-  }
+TensorTable readSafetensorsTable(const std::string& path) { return readSafetensors(path).tensors; }
+
+/// Ways to store weights in a folder: one file, or shards behind an index beside it.
+struct WeightFormat {
+  const char* file;
+  TensorTable (*read)(const std::string& path);
+};
+constexpr WeightFormat kFormats[] = {{"model.safetensors", readSafetensorsTable},
+                                     {"pytorch_model.bin", readTorchFile}};
+
+/// The shards an index names, sorted.
+std::vector<std::string> shards(const std::string& directory, const std::string& indexPath) {
   const Json index = readJson(indexPath);
   const Json* map = index.find("weight_map");
   if (map == nullptr || !map->isObject() || map->object().empty()) {
@@ -63,43 +69,89 @@ std::vector<std::string> weightFiles(const std::string& directory) {
   return {files.begin(), files.end()};
 }
 
-struct Loaded {
-  at::Tensor tensor;
-  std::string file;
+/// Tensors of a folder under the names in its files, and where each was found, for messages.
+struct Stored {
+  TensorTable table;
+  std::unordered_map<const c10::TensorImpl*, std::string> origins;
 };
 
-/// fp32 on the CPU; a NaN or an infinity is refused.
-at::Tensor widened(const at::Tensor& tensor, const std::string& file, const std::string& name) {
-  if (!at::isFloatingType(tensor.scalar_type())) {
-    fail(ErrorCode::CheckpointInvalid, "expected a floating-point tensor for `" + name + "` in " + file +
-                                           " but received " + c10::toString(tensor.scalar_type()));
+Stored readWeights(const std::string& directory) {
+  std::string looked;
+  for (const WeightFormat& format : kFormats) {
+    const std::string single = directory + "/" + format.file;
+    const std::string indexPath = single + ".index.json";
+    std::vector<std::string> files;
+    if (exists(single)) {
+      files = {single};
+    } else if (exists(indexPath)) {
+      files = shards(directory, indexPath);
+    } else {
+      looked += std::string(looked.empty() ? "" : ", ") + format.file + ", " + format.file + ".index.json";
+      continue;
+    }
+    Stored stored;
+    std::map<std::string, std::string> fileOf;
+    for (const std::string& path : files) {
+      for (auto& [name, tensor] : format.read(path)) {
+        const auto [first, fresh] = fileOf.emplace(name, path);
+        if (!fresh) {
+          fail(ErrorCode::CheckpointInvalid, "expected one tensor for `" + name + "` but received two, in " +
+                                                 first->second + " and " + path);
+        }
+        stored.origins.emplace(tensor.unsafeGetTensorImpl(), "`" + name + "` in " + path);
+        stored.table.emplace(name, std::move(tensor));
+      }
+    }
+    return stored;
   }
-  const at::Tensor wide = tensor.to(at::kFloat);
+  fail(ErrorCode::CheckpointInvalid,
+       "expected one of " + looked + " for `" + directory + "` but received none of them");
+}
+
+/// Where the tensors of the finished table come from: "`name` in file", under the names in the files.
+std::map<std::string, std::string> originsOf(const TensorTable& table, const Stored& stored,
+                                             const std::string& directory) {
+  std::map<std::string, std::string> origins;
+  for (const auto& [name, tensor] : table) {
+    const auto found = stored.origins.find(tensor.unsafeGetTensorImpl());
+    origins.emplace(name, found == stored.origins.end() ? "`" + name + "` in " + directory : found->second);
+  }
+  return origins;
+}
+
+/// fp32 on the CPU; a NaN or an infinity is refused.
+at::Tensor widened(const at::Tensor& tensor, const std::string& origin) {
+  if (!at::isFloatingType(tensor.scalar_type())) {
+    fail(ErrorCode::CheckpointInvalid, "expected a floating-point tensor for " + origin + " but received " +
+                                           c10::toString(tensor.scalar_type()));
+  }
+  const at::Tensor wide = tensor.to(at::kFloat).contiguous();
   if (wide.numel() > 0) {
     const auto [low, high] = at::aminmax(wide);  // a NaN wins both
     if (!std::isfinite(low.item<float>()) || !std::isfinite(high.item<float>())) {
       fail(ErrorCode::NonFinite,
-           "expected finite numbers for `" + name + "` in " + file +
+           "expected finite numbers for " + origin +
                " but received NaN or infinity; the checkpoint is damaged or overflowed");
     }
   }
   return wide;
 }
 
-void checkShapes(const Architecture& architecture, const TensorTable& table, const std::string& from) {
+void checkShapes(const Architecture& architecture, const TensorTable& table,
+                 const std::map<std::string, std::string>& origins, const std::string& directory) {
   for (const auto& [name, shape] : architecture.expectedWeights()) {
     const auto found = table.find(name);
     if (found == table.end()) {
       const bool head =
           name.find("classifier") != std::string::npos || name.find("pooler") != std::string::npos;
       fail(ErrorCode::WeightMissing,
-           "expected a tensor for `" + name + "` in " + from + " but received none" +
+           "expected a tensor for `" + name + "` in " + directory + " but received none" +
                (head ? "; this is an encoder without a classification head: name a checkpoint that was "
                        "fine-tuned to the task, or use this one as edit encoder"
                      : ""));
     }
     if (found->second.sizes() != at::IntArrayRef(shape)) {
-      fail(ErrorCode::ShapeMismatch, "expected shape " + shapeText(shape) + " for `" + name + "` in " + from +
+      fail(ErrorCode::ShapeMismatch, "expected shape " + shapeText(shape) + " for " + origins.at(name) +
                                          " but received " + shapeText(found->second.sizes()) +
                                          "; config.json and weights do not belong together");
     }
@@ -117,20 +169,13 @@ Model loadModel(const std::string& directory, const at::Device& device, const Lo
 Model loadModel(const std::string& directory, const Json& config, const at::Device& device,
                 const LoadOptions& options) {
   std::shared_ptr<const Architecture> architecture = makeArchitecture(config);
-  TensorTable table;
-  std::map<std::string, std::string> fileOf;
-  for (const std::string& path : weightFiles(directory)) {
-    for (auto& [name, tensor] : readSafetensors(path).tensors) {
-      if (!table.emplace(name, tensor).second) {
-        fail(ErrorCode::CheckpointInvalid,
-             "expected one tensor for `" + name + "` but received two, in " + fileOf[name] + " and " + path);
-      }
-      fileOf[name] = path;
-    }
-  }
+  Stored stored = readWeights(directory);
+  TensorTable table = stored.table;
   architecture->normaliseNames(table);
-  checkShapes(*architecture, table, directory);
-  for (auto& [name, tensor] : table) tensor = widened(tensor, fileOf[name], name);
+  const std::map<std::string, std::string> origins = originsOf(table, stored, directory);
+  stored = {};
+  checkShapes(*architecture, table, origins, directory);
+  for (auto& [name, tensor] : table) tensor = widened(tensor, origins.at(name));
   if (options.addPadToken) architecture = architecture->withPadToken(table);
   for (auto& [name, tensor] : table) tensor = tensor.to(device);
   return Model{architecture, Weights(std::move(table)), device};

@@ -87,4 +87,10 @@ at::Tensor Architecture::targetLogits(const Weights& weights, const Encoded& enc
   return applyHead(head(weights), targetStates(weights, encoded, targets, prompt, taps));
 }
 
+void Architecture::keepKnown(TensorTable& table, const std::set<std::string_view>& optional) const {
+  std::set<std::string> known(optional.begin(), optional.end());
+  for (auto& [name, shape] : expectedWeights()) known.insert(std::move(name));
+  std::erase_if(table, [&](const auto& item) { return known.count(item.first) == 0; });
+}
+
 }  // namespace seprog

@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "../json.h"
@@ -103,8 +105,8 @@ class Architecture {
   virtual std::vector<std::pair<std::string, std::vector<int64_t>>> expectedWeights() const = 0;
   /// Fresh weights as the family's own initialisation makes them. Same seed, same bits.
   virtual TensorTable initialise(uint64_t seed) const = 0;
-  /// Renames and drops what checkpoints of this family carry (duplicates, tied copies, stray buffers); in
-  /// place.
+  /// In place: renames what files of this family call otherwise, and drops all that the architecture does not
+  /// read (duplicates, tied copies, buffers, heads of other tasks, strangers).
   virtual void normaliseNames(TensorTable& table) const = 0;
   /// The family with a pad token of its own, whose embedding is appended to the table in `table`; this family
   /// where it has one. Throws UNSUPPORTED where padding is no matter of the vocabulary.
@@ -125,6 +127,10 @@ class Architecture {
   /// Prompt rows are processed here, once; they do not count towards new tokens.
   virtual std::unique_ptr<DecodeState> startDecode(const Weights& weights, const Encoded& encoded,
                                                    const Prompt& prompt) const = 0;
+
+ protected:
+  /// Drops every tensor that is neither in expectedWeights() nor `optional`.
+  void keepKnown(TensorTable& table, const std::set<std::string_view>& optional = {}) const;
 };
 
 /// An immutable base model: a family and its weights on one device.
@@ -146,8 +152,9 @@ struct LoadOptions {
 /// config.json of a model folder. Throws CHECKPOINT_INVALID when it is missing or no JSON.
 Json readConfig(const std::string& directory);
 
-/// Loads a Hugging Face folder: config.json, then model.safetensors or model.safetensors.index.json with its
-/// shards. Half-precision weights are widened to fp32. Throws CHECKPOINT_INVALID (missing, truncated or
+/// Loads a Hugging Face folder: config.json, then model.safetensors or its shards, else pytorch_model.bin
+/// (io/torch_file.h) or its shards; shards by the index beside them. Tensors that the architecture does not
+/// read are dropped, of whatever type and value. Half-precision weights are widened to fp32. Throws CHECKPOINT_INVALID (missing, truncated or
 /// malformed file), WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE (a NaN or infinity in a weight), each naming
 /// file and tensor.
 Model loadModel(const std::string& directory, const at::Device& device, const LoadOptions& options = {});

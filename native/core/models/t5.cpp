@@ -236,15 +236,18 @@ void T5::normaliseNames(TensorTable& table) const {
     table.emplace("shared.weight", found->second);
     table.erase(found);
   }
-  table.erase("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight");
+  if (config_.encoderOnly) return keepKnown(table);
   // An untied head shows by its values: files of the tied version may hold a copy of the table.
   const auto head = table.find("lm_head.weight");
   const auto shared = table.find("shared.weight");
-  if (head == table.end() || shared == table.end()) return;
-  if (head->second.sizes() == shared->second.sizes() && at::equal(head->second, shared->second) &&
-      !config_.untied) {
-    table.erase(head);
+  if (head != table.end() && shared != table.end() && !config_.untied) {
+    if (head->second.sizes() != shared->second.sizes()) {
+      fail(ErrorCode::ShapeMismatch,
+           "expected the shape of `shared.weight` for `lm_head.weight` but received another");
+    }
+    if (at::equal(head->second, shared->second)) table.erase(head);
   }
+  keepKnown(table, {"lm_head.weight"});
 }
 
 std::vector<std::string> T5::editableWeights() const {

@@ -7,6 +7,7 @@
 #include "core/io/safetensors.h"
 #include "failure.h"
 #include "tiny.h"
+#include "torch_writer.h"
 
 namespace seprog {
 namespace {
@@ -78,7 +79,94 @@ TEST(ModelFolder, LoadsShards) {
   writeFileAtomic(index, R"({"metadata": {}})");
   expectFailure(ErrorCode::CheckpointInvalid, "weight_map", [&] { loadModel(folder.path(), at::kCPU); });
   std::filesystem::remove(index);
-  expectFailure(ErrorCode::CheckpointInvalid, "received neither",
+  expectFailure(ErrorCode::CheckpointInvalid, "pytorch_model.bin.index.json for `" + folder.path(),
+                [&] { loadModel(folder.path(), at::kCPU); });
+}
+
+TEST(ModelFolder, LoadsPyTorchFilesAndTheirShards) {
+  const auto model = tiny::model();
+  const TensorTable table = model->weights.flatten();
+  for (const TorchFormat format : {TorchFormat::Zip, TorchFormat::Legacy}) {
+    const tiny::Folder folder;
+    const std::string whole = folder / "pytorch_model.bin";
+    writeFileAtomic(folder / "config.json", tiny::config().dump());
+    writeTorchFile(whole, table, format);
+    EXPECT_EQ(loadModel(folder.path(), at::kCPU).weights.checksum(), model->weights.checksum());
+
+    TensorTable first, second;
+    Json::Object map;
+    for (const auto& [name, tensor] : table) {
+      const bool even = map.size() % 2 == 0;
+      (even ? first : second).emplace(name, tensor);
+      map.emplace_back(name, Json(even ? "pytorch_model-00001-of-00002.bin" : "two.bin"));
+    }
+    std::filesystem::remove(whole);
+    writeTorchFile(folder / "pytorch_model-00001-of-00002.bin", first, format);
+    writeTorchFile(folder / "two.bin", second, format);
+    writeFileAtomic(whole + ".index.json", Json(Json::Object{{"weight_map", Json(map)}}).dump());
+    EXPECT_EQ(loadModel(folder.path(), at::kCPU).weights.checksum(), model->weights.checksum());
+    second.emplace(*first.begin());
+    writeTorchFile(folder / "two.bin", second, format);
+    expectFailure(ErrorCode::CheckpointInvalid, "received two", [&] { loadModel(folder.path(), at::kCPU); });
+
+    // Safetensors come first: what cannot do harm is preferred where a folder holds both.
+    saveModel(*tiny::model(9), folder.path(), "fp32");
+    EXPECT_EQ(loadModel(folder.path(), at::kCPU).weights.checksum(), tiny::model(9)->weights.checksum());
+  }
+}
+
+TEST(ModelFolder, WidensAndStraightensWhatPyTorchFilesHold) {
+  const auto model = tiny::model();
+  const std::string name = "encoder.block.0.layer.1.DenseReluDense.wi.weight";
+  for (const TorchFormat format : {TorchFormat::Zip, TorchFormat::Legacy}) {
+    TensorTable table;
+    for (const auto& [key, tensor] : model->weights.flatten()) table.emplace(key, tensor.to(at::kHalf));
+    table[name] = table[name].t().contiguous().t();
+    const tiny::Folder folder;
+    writeFileAtomic(folder / "config.json", tiny::config().dump());
+    writeTorchFile(folder / "pytorch_model.bin", table, format);
+    const Model loaded = loadModel(folder.path(), at::kCPU);
+    EXPECT_TRUE(loaded.weights.at(name).is_contiguous());
+    for (const auto& [key, tensor] : table) {
+      EXPECT_TRUE(at::equal(loaded.weights.at(key), tensor.to(at::kFloat))) << key;
+    }
+  }
+}
+
+TEST(ModelFolder, DropsWhatTheArchitectureDoesNotRead) {
+  const auto model = tiny::model();
+  TensorTable table = model->weights.flatten();
+  table["position_ids"] = at::arange(12);
+  table["encoder.block.0.layer.0.SelfAttention.mask"] = at::ones({4, 4}, at::kByte);
+  table["num_batches_tracked"] = at::full({}, 3, at::kLong);
+  table["other_task.head.weight"] = at::full({2, 2}, std::nan(""));
+  const tiny::Folder safe, torch;
+  for (const tiny::Folder* folder : {&safe, &torch}) {
+    writeFileAtomic(*folder / "config.json", tiny::config().dump());
+  }
+  writeSafetensors(safe / "model.safetensors", table);
+  writeTorchFile(torch / "pytorch_model.bin", table, TorchFormat::Zip);
+  for (const tiny::Folder* folder : {&safe, &torch}) {
+    const Model loaded = loadModel(folder->path(), at::kCPU);
+    EXPECT_EQ(loaded.weights.names(), model->weights.names());
+    EXPECT_EQ(loaded.weights.checksum(), model->weights.checksum());
+  }
+}
+
+TEST(ModelFolder, MessagesNameTheFileAndTheTensorInIt) {
+  // The name that stands in the file, not the one it is given here.
+  TensorTable table = tiny::model()->weights.flatten();
+  table["encoder.embed_tokens.weight"] = table["shared.weight"].clone().fill_(INFINITY);
+  table.erase("shared.weight");
+  const tiny::Folder folder;
+  writeFileAtomic(folder / "config.json", tiny::config().dump());
+  writeTorchFile(folder / "pytorch_model.bin", table, TorchFormat::Zip);
+  expectFailure(ErrorCode::NonFinite, "`encoder.embed_tokens.weight` in " + (folder / "pytorch_model.bin"),
+                [&] { loadModel(folder.path(), at::kCPU); });
+  table["encoder.embed_tokens.weight"] = at::ones({60, 15});
+  writeTorchFile(folder / "pytorch_model.bin", table, TorchFormat::Zip);
+  expectFailure(ErrorCode::ShapeMismatch,
+                "`encoder.embed_tokens.weight` in " + (folder / "pytorch_model.bin"),
                 [&] { loadModel(folder.path(), at::kCPU); });
 }
 
@@ -167,6 +255,9 @@ TEST(ModelFolder, HeadIsUntiedByItsValues) {
   const Head unscaled = loadWith(with("scale_decoder_outputs", "false"), at::Tensor());
   EXPECT_EQ(unscaled.scale, 1);
   EXPECT_TRUE(at::equal(unscaled.weight_VD, shared));
+  expectFailure(ErrorCode::ShapeMismatch, "lm_head.weight", [&] {
+    loadWith(with("x", ""), at::ones({7, 16}));
+  });
   const Head own = loadWith(with("tie_word_embeddings", "false"), shared * 2);
   EXPECT_EQ(own.scale, 1);
   EXPECT_TRUE(at::equal(own.weight_VD, shared * 2));

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
+#include <ostream>
+#include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -64,40 +66,68 @@ struct Archive {
   std::string comment = {};
 };
 
-inline std::string zip(const std::vector<Entry>& entries, const Archive& archive = {}) {
-  std::string out, directory;
-  for (const Entry& entry : entries) {
-    const uint64_t begin = out.size();
-    const uint64_t size = entry.bytes.size();
+class ZipWriter {
+ public:
+  ZipWriter(std::ostream& out, Archive archive) : out_(out), archive_(std::move(archive)) {}
+
+  /// Stores `bytes`, whatever `entry.bytes` holds.
+  void add(const Entry& entry, std::string_view bytes) {
+    const uint64_t begin = at_;
     const std::string& local = entry.localName.empty() ? entry.name : entry.localName;
-    const std::string sizes = archive.zip64 ? std::string(8, '\xff') : number(size, 4) + number(size, 4);
-    const std::string wide =
-        archive.zip64 ? number(1, 2) + number(24, 2) + number(size, 8) + number(size, 8) + number(begin, 8)
-                      : "";
+    const bool wide = archive_.zip64;
+    const std::string sizes =
+        wide ? std::string(8, '\xff') : number(bytes.size(), 4) + number(bytes.size(), 4);
     const std::string common = number(entry.flags, 2) + number(entry.method, 2) + number(0, 8) + sizes;
     // Data at a multiple of 64, as torch writes it.
-    const size_t pad = 64 - (out.size() + 30 + local.size() + 4) % 64;
-    out += "PK\3\4" + number(20, 2) + common + number(local.size(), 2) + number(pad + 4, 2) + local + "FB" +
-           number(pad, 2) + std::string(pad, 'Z') + entry.bytes;
-    directory += "PK\1\2" + number(20, 2) + number(20, 2) + common + number(entry.name.size(), 2) +
-                 number(wide.size(), 2) + number(0, 10) +
-                 (archive.zip64 ? std::string(4, '\xff') : number(begin, 4)) + entry.name + wide;
+    const size_t pad = 64 - (at_ + 30 + local.size() + 4) % 64;
+    put("PK\3\4" + number(20, 2) + common + number(local.size(), 2) + number(pad + 4, 2) + local + "FB" +
+        number(pad, 2) + std::string(pad, 'Z'));
+    put(bytes);
+    std::string extra;
+    if (wide) {
+      extra =
+          number(1, 2) + number(24, 2) + number(bytes.size(), 8) + number(bytes.size(), 8) + number(begin, 8);
+    }
+    directory_ += "PK\1\2" + number(20, 2) + number(20, 2) + common + number(entry.name.size(), 2) +
+                  number(extra.size(), 2) + number(0, 10) +
+                  (wide ? std::string(4, '\xff') : number(begin, 4)) + entry.name + extra;
+    ++entries_;
   }
-  const uint64_t at = out.size();
-  out += directory;
-  if (archive.zip64) {
-    const uint64_t end = out.size();
-    out += "PK\6\6" + number(44, 8) + number(45, 2) + number(45, 2) + number(0, 8) +
-           number(entries.size(), 8) + number(entries.size(), 8) + number(directory.size(), 8) +
-           number(at, 8) + "PK\6\7" + number(0, 4) + number(end, 8) + number(1, 4);
+
+  void finish() {
+    const uint64_t begin = at_;
+    put(directory_);
+    std::string places =
+        number(entries_, 2) + number(entries_, 2) + number(directory_.size(), 4) + number(begin, 4);
+    if (archive_.zip64) {
+      const uint64_t end = at_;
+      put("PK\6\6" + number(44, 8) + number(45, 2) + number(45, 2) + number(0, 8) + number(entries_, 8) +
+          number(entries_, 8) + number(directory_.size(), 8) + number(begin, 8) + "PK\6\7" + number(0, 4) +
+          number(end, 8) + number(1, 4));
+      places.assign(places.size(), '\xff');
+    }
+    put("PK\5\6" + number(0, 4) + places + number(archive_.comment.size(), 2) + archive_.comment);
   }
-  const std::string wide(12, '\xff');
-  out += "PK\5\6" + number(0, 4) +
-         (archive.zip64 ? wide
-                        : number(entries.size(), 2) + number(entries.size(), 2) +
-                              number(directory.size(), 4) + number(at, 4)) +
-         number(archive.comment.size(), 2) + archive.comment;
-  return out;
+
+ private:
+  void put(std::string_view bytes) {
+    out_.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    at_ += bytes.size();
+  }
+
+  std::ostream& out_;
+  Archive archive_;
+  uint64_t at_ = 0;
+  uint64_t entries_ = 0;
+  std::string directory_;
+};
+
+inline std::string zip(const std::vector<Entry>& entries, const Archive& archive = {}) {
+  std::ostringstream out;
+  ZipWriter writer(out, archive);
+  for (const Entry& entry : entries) writer.add(entry, entry.bytes);
+  writer.finish();
+  return out.str();
 }
 
 // The two containers
