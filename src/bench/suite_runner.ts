@@ -11,7 +11,7 @@ import {
   type Summary,
 } from "../evaluation/records.js";
 import { writeJsonAtomically } from "../files.js";
-import { RUN_FILES, readRun } from "../report/run_data.js";
+import { RUN_FILES, type RunData, readRun } from "../report/run_data.js";
 import { writeReports } from "../report/write.js";
 import type { LoopEvent } from "../training/events.js";
 import { describeEnvironment } from "./environment.js";
@@ -64,6 +64,7 @@ export type SuiteEvent =
 
 export interface SuiteRun {
   readonly summary: Summary;
+  readonly run: RunData;
   readonly reports: { readonly markdown: string; readonly html: string };
   /** Cells that could not be measured; the others are in the summary. */
   readonly failures: readonly { readonly label: string; readonly error: SeprogError }[];
@@ -215,7 +216,8 @@ async function conclude(
     cells: results.map(({ cell }) => cell),
   };
   await writeJsonAtomically(join(folder, RUN_FILES.summary), summary);
-  return { summary, reports: await writeReports(await readRun(folder), folder) };
+  const run = await readRun(folder);
+  return { summary, run, reports: await writeReports(run, folder) };
 }
 
 /** Variants of one trained editor must have been measured with the same weights. */

@@ -1,6 +1,6 @@
 import { runSuite, type SuiteEvent, type SuiteRunOptions } from "../bench/suite_runner.js";
 import type { SuiteConfig } from "../config/suite.js";
-import { share } from "../report/columns.js";
+import { share } from "../report/number_format.js";
 import { duration } from "../report/units.js";
 import { EXIT_FAILED } from "./program.js";
 import { createProgress, type Progress } from "./progress.js";
@@ -13,12 +13,12 @@ export async function benchSuite(
 ): Promise<number> {
   const progress = createProgress();
   try {
-    const { summary, reports, failures } = await runSuite(suite, {
+    const { run, reports, failures } = await runSuite(suite, {
       ...options,
       onEvent: (event) => show(event, progress),
     });
     progress.close();
-    printTables(summary);
+    printTables(run);
     process.stdout.write(`\nReport: ${reports.html}\n        ${reports.markdown}\n`);
     for (const { label, error } of failures) {
       process.stderr.write(`${label} could not be measured: ${error.code}: ${error.message}\n`);

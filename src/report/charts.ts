@@ -16,12 +16,12 @@ export type LegendEntry =
   | { readonly label: string; readonly color: string }
   | { readonly label: string; readonly dash: readonly number[] };
 
-interface Curve {
+export interface Curve {
   readonly label: string;
   readonly pick: (cell: SummaryCell) => Figure | null;
 }
 
-interface ChartOptions {
+export interface ChartOptions {
   readonly title: string;
   readonly note: string;
   readonly curves: readonly Curve[];
@@ -35,9 +35,19 @@ interface ChartOptions {
 }
 
 /** Readable on white and on near-black, and apart for colour-blind readers. */
-const PALETTE = ["#3b82d6", "#e07b2e", "#1d9e78", "#b565c4", "#c2981b", "#d4556b"];
+const PALETTE = [
+  "#3b82d6",
+  "#e07b2e",
+  "#1d9e78",
+  "#b565c4",
+  "#c2981b",
+  "#d4556b",
+  "#17a2b8",
+  "#8a6d5a",
+  "#7f8c8d",
+];
 /** Takes the colour of the surrounding text, so that one picture serves light and dark pages. */
-const INK = "currentColor";
+export const INK = "currentColor";
 const DASHES = [
   [1, 0],
   [5, 3],
@@ -115,7 +125,7 @@ interface Row {
   readonly high: number;
 }
 
-function rowsOf(series: readonly Series[], options: ChartOptions): Row[] {
+export function rowsOf(series: readonly Series[], options: ChartOptions): Row[] {
   const scale = options.scale ?? 1;
   return series.flatMap(({ name, cells }) =>
     options.curves.flatMap(({ label, pick }) =>
@@ -138,7 +148,7 @@ function rowsOf(series: readonly Series[], options: ChartOptions): Row[] {
   );
 }
 
-function lineChart(series: readonly Series[], options: ChartOptions): Chart | null {
+export function lineChart(series: readonly Series[], options: ChartOptions): Chart | null {
   const rows = rowsOf(series, options);
   if (rows.length === 0) return null;
   const curves = curvesIn(rows, options);
@@ -153,7 +163,7 @@ function lineChart(series: readonly Series[], options: ChartOptions): Chart | nu
   };
 }
 
-const colorOf = (index: number): string => PALETTE[index % PALETTE.length] ?? INK;
+export const colorOf = (index: number): string => PALETTE[index % PALETTE.length] ?? INK;
 const dashOf = (index: number): number[] => [...(DASHES[index % DASHES.length] ?? [])];
 
 function curvesIn(rows: readonly Row[], options: ChartOptions): string[] {
@@ -197,7 +207,12 @@ interface PlotFrame {
   readonly legend: boolean;
 }
 
-function plot(rows: readonly Row[], series: readonly Series[], options: ChartOptions, frame: PlotFrame) {
+export function plot(
+  rows: readonly Row[],
+  series: readonly Series[],
+  options: ChartOptions,
+  frame: PlotFrame,
+) {
   const ks = [...new Set(rows.map((row) => row.K))].toSorted((a, b) => a - b);
   const highest = Math.max(...rows.map((row) => row.high), options.yAtLeast ?? 0);
   const lowest = Math.min(...rows.map((row) => row.low).filter((low) => low > 0));
@@ -278,7 +293,7 @@ function paddedDomain(ks: readonly number[]): [number, number] {
   return [first / 1.15, last * 1.15];
 }
 
-function frame() {
+export function frame() {
   const font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
   return {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",

@@ -1,16 +1,19 @@
 import type { Figure, SummaryCell } from "../evaluation/records.js";
+import { share } from "./number_format.js";
 import { bytes, duration } from "./units.js";
 
-/** One column of the result table. */
-export interface Column {
+/** A column as tables name it. */
+export interface ColumnHead {
   readonly title: string;
   /** What the figure is, for people who do not know the abbreviation. */
   readonly help: string;
+}
+
+/** One column of the result table. */
+export interface Column extends ColumnHead {
   readonly pick: (cell: SummaryCell) => Figure | null;
   readonly format: (value: number) => string;
 }
-
-export const share = (value: number): string => value.toFixed(3);
 
 /** What answers «does it work and what does it cost». */
 export const HEADLINE_COLUMNS: readonly Column[] = [
@@ -55,6 +58,18 @@ export const HEADLINE_COLUMNS: readonly Column[] = [
 /** The other measured figures. */
 export const DETAIL_COLUMNS: readonly Column[] = [
   {
+    title: "base ES",
+    help: "What ES is before any edit: share of in-scope questions that the base answers as requested already",
+    pick: (cell) => cell.base.ES,
+    format: share,
+  },
+  {
+    title: "base accuracy",
+    help: "Share of unrelated questions that the base answers with the gold answer before any edit",
+    pick: (cell) => cell.base.accuracy,
+    format: share,
+  },
+  {
     title: "ES self",
     help: "Edit success on the edit's own wording",
     pick: (cell) => cell.ESself,
@@ -86,7 +101,7 @@ export const DETAIL_COLUMNS: readonly Column[] = [
   },
   {
     title: "gate",
-    help: "Accuracy of the scope classifier",
+    help: "Accuracy of the scope classifier, also where its decision is not used",
     pick: (cell) => cell.gate?.accuracy ?? null,
     format: share,
   },

@@ -1,15 +1,21 @@
 import type { SummaryCell } from "../evaluation/records.js";
+import { drawdownOrder } from "./ablation_order.js";
+import { baseTable } from "./base_table.js";
 import { type Chart, lineCharts } from "./charts.js";
-import { type Column, DETAIL_COLUMNS, HEADLINE_COLUMNS } from "./columns.js";
+import { type Column, type ColumnHead, DETAIL_COLUMNS, HEADLINE_COLUMNS } from "./columns.js";
+import { Grid } from "./grid.js";
+import { comparisonCharts } from "./grid_charts.js";
+import { differenceTables, meanTables } from "./grid_tables.js";
 import type { RunData } from "./run_data.js";
 import { readSamples, type SampleGroup } from "./samples.js";
 import { meanOver, type Series, toSeries } from "./series.js";
 import { bytes } from "./units.js";
 
-/** A table of one series: a row per K and the mean over all K. */
+/** Figures in rows and columns; `corner` names the rows. */
 export interface ResultTable {
   readonly title: string;
-  readonly columns: readonly Column[];
+  readonly corner: string;
+  readonly columns: readonly ColumnHead[];
   readonly rows: readonly ResultRow[];
 }
 
@@ -30,7 +36,14 @@ export interface ReportContent {
   readonly title: string;
   /** What was measured, in one line. */
   readonly subtitle: string;
+  /** What the methods' comparison comes to, in sentences. */
+  readonly findings: readonly string[];
+  /** What was not run, and what else a reader should know. */
+  readonly notes: readonly string[];
   readonly series: readonly Series[];
+  /** Methods side by side; empty with one method. */
+  readonly comparison: readonly ResultTable[];
+  readonly base: ResultTable;
   readonly headline: readonly ResultTable[];
   readonly details: readonly ResultTable[];
   readonly charts: readonly Chart[];
@@ -39,17 +52,31 @@ export interface ReportContent {
 }
 
 export async function reportContent(run: RunData): Promise<ReportContent> {
-  const series = toSeries(run.summary.cells);
+  const { summary } = run;
+  const series = toSeries(summary.cells);
+  const grid = new Grid(run.cells.map(({ result }) => result));
+  const isComparison = grid.methods.length > 1;
+  const order = drawdownOrder(grid);
   return {
-    title: run.summary.suite,
-    subtitle: subtitle(run.summary.cells),
+    title: summary.suite,
+    subtitle: subtitle(summary.cells),
+    findings: order === null ? [] : [order],
+    notes: notesOf(run),
     series,
+    comparison: isComparison ? [...meanTables(grid), ...differenceTables(grid)] : [],
+    base: baseTable(summary),
     headline: series.map((one) => resultTable(one, HEADLINE_COLUMNS)),
     details: series.map((one) => resultTable(one, DETAIL_COLUMNS)),
-    charts: lineCharts(series),
+    charts: isComparison ? comparisonCharts(grid, summary.cells) : lineCharts(series),
     samples: await readSamples(run),
-    environment: flatten(run.summary.environment),
+    environment: flatten(summary.environment),
   };
+}
+
+function notesOf({ summary: { notes, missing } }: RunData): string[] {
+  if (missing.length === 0) return [...notes];
+  const cells = missing.length === 1 ? "1 planned cell was" : `${missing.length} planned cells were`;
+  return [...notes, `${cells} not measured: ${missing.join(", ")}.`];
 }
 
 function subtitle(cells: readonly SummaryCell[]): string {
@@ -72,7 +99,7 @@ export function resultTable({ name, cells }: Series, columns: readonly Column[])
     }),
     isMean: true,
   };
-  return { title: name, columns: used, rows: cells.length > 1 ? [...rows, mean] : rows };
+  return { title: name, corner: "K", columns: used, rows: cells.length > 1 ? [...rows, mean] : rows };
 }
 
 function figureCell(cell: SummaryCell, column: Column): ResultCell {

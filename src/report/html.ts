@@ -29,15 +29,19 @@ export async function htmlReport(content: ReportContent): Promise<string> {
 <main>
 <h1>${title}</h1>
 <p class="soft">${escapeHtml(content.subtitle)}. Measured by seprog-native: does an edit hold, what else changes, what does it cost.</p>
-<div class="grid">${content.series.map(headlineCard).join("")}</div>
+${content.findings.map((text) => `<p class="card">${escapeHtml(text)}</p>`).join("\n")}
+${content.comparison.length > 0 ? `<h2>Methods compared</h2>\n${content.comparison.map(tableCard).join("\n")}` : `<div class="grid">${content.series.map(headlineCard).join("")}</div>`}
 <h2>Plots</h2>
 <div class="grid">${charts.join("\n")}</div>
+<h2>Before any edit</h2>
+${tableCard(content.base)}
 <h2>Results</h2>
-${content.headline.map(tableCard).join("\n")}
+${folded(content, content.headline)}
 <h2>More figures</h2>
-${content.details.map(tableCard).join("\n")}
+${folded(content, content.details)}
 <h2>What the columns mean</h2>
-<div class="card">${legend([...content.headline, ...content.details])}</div>
+<div class="card">${legend([...content.comparison, content.base, ...content.headline, ...content.details])}</div>
+${content.notes.length > 0 ? `<h2>Notes</h2>\n<div class="card"><ul>${content.notes.map((note) => `<li>${escapeHtml(note)}</li>`).join("")}</ul></div>` : ""}
 ${content.samples.length > 0 ? `<h2>A sample of edits</h2>\n${content.samples.map(sampleCard).join("\n")}` : ""}
 <h2>Environment</h2>
 <div class="card"><dl>${content.environment.map(([key, value]) => `<dt>${escapeHtml(key)}</dt><dd>${escapeHtml(value)}</dd>`).join("")}</dl></div>
@@ -45,6 +49,13 @@ ${content.samples.length > 0 ? `<h2>A sample of edits</h2>\n${content.samples.ma
 </body>
 </html>
 `;
+}
+
+/** Many tables of a comparison are there to be looked up: closed until they are asked for. */
+function folded({ comparison }: ReportContent, tables: readonly ResultTable[]): string {
+  const cards = tables.map(tableCard).join("\n");
+  if (comparison.length === 0) return cards;
+  return `<details><summary>${tables.length} tables, one a method and data set</summary>\n${cards}\n</details>`;
 }
 
 function chartLegend(entries: readonly LegendEntry[]): string {
@@ -88,7 +99,7 @@ function tableCard(table: ResultTable): string {
     );
     return `<tr${row.isMean ? ' class="mean"' : ""}><td>${escapeHtml(row.label)}</td>${cells.join("")}</tr>`;
   });
-  return `<section class="card"><h3>${escapeHtml(table.title)}</h3><div class="scroll"><table><thead><tr><th scope="col">K</th>${head}</tr></thead><tbody>${rows.join("")}</tbody></table></div></section>`;
+  return `<section class="card"><h3>${escapeHtml(table.title)}</h3><div class="scroll"><table><thead><tr><th scope="col">${escapeHtml(table.corner)}</th>${head}</tr></thead><tbody>${rows.join("")}</tbody></table></div></section>`;
 }
 
 function legend(tables: readonly ResultTable[]): string {

@@ -7,11 +7,17 @@ export function markdownReport(content: ReportContent): string {
   const sections = [
     `# ${escapeMarkdown(content.title)}`,
     `${escapeMarkdown(content.subtitle)}. Measured by seprog-native.`,
-    ...content.headline.map((table) => `## ${escapeMarkdown(table.title)}\n\n${resultMarkdown(table)}`),
+    ...content.findings.map(escapeMarkdown),
+    ...content.comparison.map(section),
+    section(content.base),
+    ...content.headline.map(section),
     "## More figures",
     ...content.details.map((table) => `### ${escapeMarkdown(table.title)}\n\n${resultMarkdown(table)}`),
     "## What the columns mean",
-    legend([...content.headline, ...content.details]),
+    legend([...content.comparison, content.base, ...content.headline, ...content.details]),
+    ...(content.notes.length > 0
+      ? ["## Notes", content.notes.map((note) => `- ${escapeMarkdown(note)}`).join("\n")]
+      : []),
     ...(content.samples.length > 0 ? ["## A sample of edits"] : []),
     ...content.samples.map(sampleMarkdown),
     "## Environment",
@@ -22,8 +28,11 @@ export function markdownReport(content: ReportContent): string {
   return `${sections.join("\n\n")}\n`;
 }
 
+const section = (table: ResultTable): string =>
+  `## ${escapeMarkdown(table.title)}\n\n${resultMarkdown(table)}`;
+
 function resultMarkdown(table: ResultTable): string {
-  const header = `| K | ${table.columns.map((column) => escapeMarkdown(column.title)).join(" | ")} |`;
+  const header = `| ${escapeMarkdown(table.corner)} | ${table.columns.map((column) => escapeMarkdown(column.title)).join(" | ")} |`;
   const rule = `|---:|${table.columns.map(() => "---:|").join("")}`;
   const rows = table.rows.map((row) => {
     const cells = row.cells.map(({ value, interval }) =>

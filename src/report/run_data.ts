@@ -35,6 +35,7 @@ export interface CellData {
 export interface RunData {
   readonly folder: string;
   readonly summary: Summary;
+  /** In the order of the summary. */
   readonly cells: readonly CellData[];
 }
 
@@ -48,17 +49,16 @@ export async function readRun(folder: string): Promise<RunData> {
     );
   }
   const summary = await readJson(path, summarySchema);
-  const shown = new Set(summary.cells.map((cell) => cell.configHash));
-  const cells = (await readCells(folder)).filter(({ result }) => shown.has(result.cell.configHash));
-  return { folder, summary, cells };
+  const known = new Map((await readCells(folder)).map((cell) => [cell.result.cell.configHash, cell]));
+  return { folder, summary, cells: summary.cells.flatMap(({ configHash }) => known.get(configHash) ?? []) };
 }
 
-/** The finished cells of a run folder, in the order of their names. */
+/** The finished cells of a run folder. */
 async function readCells(folder: string): Promise<CellData[]> {
   const root = join(folder, RUN_FILES.cells);
   if (!existsSync(root)) return [];
   const cells: CellData[] = [];
-  for (const name of (await readdir(root)).sort()) {
+  for (const name of await readdir(root)) {
     const path = join(root, name, RUN_FILES.result);
     if (existsSync(path))
       cells.push({ folder: join(root, name), result: await readJson(path, cellResultSchema) });

@@ -36,12 +36,19 @@ const FAILURES_PER_GROUP = 2;
 /** The K whose edits are shown, or the nearest one there is. */
 const SAMPLE_K = 10;
 
-/** A few edits for each method and data set, right and wrong ones, always the same for the same run. */
+/**
+ * A few edits for each data set, right and wrong ones, always the same for the same run: of one method and seed, so that
+ * a report of many stays short.
+ */
 export async function readSamples(run: RunData): Promise<SampleGroup[]> {
+  const [first] = run.summary.cells;
+  const shown =
+    run.summary.cells.find(({ variant, sweep }) => variant === "seprog" && sweep === null) ?? first;
   const groups = new Map<string, CellData>();
   for (const cell of run.cells) {
     const { method, dataset, model, K, seed } = cell.result.cell;
-    const key = `${method} · ${dataset} · ${model} · seed ${seed}`;
+    if (method !== shown?.method || seed !== shown.seed) continue;
+    const key = `${dataset} · ${model}`;
     const known = groups.get(key)?.result.cell.K;
     if (known === undefined || Math.abs(K - SAMPLE_K) < Math.abs(known - SAMPLE_K)) groups.set(key, cell);
   }

@@ -16,6 +16,8 @@ p { margin: 0 0 12px; }
 .grid { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 330px), 1fr)); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px; min-width: 0; }
 .card + .card:not(.grid > .card) { margin-top: 16px; }
+summary { cursor: pointer; color: var(--soft); margin: 0 0 12px; }
+ul { margin: 0; padding-left: 20px; }
 .figures { display: flex; flex-wrap: wrap; gap: 8px 28px; }
 .figure b { display: block; font-size: 26px; font-weight: 600; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .figure span { color: var(--soft); font-size: 13px; }

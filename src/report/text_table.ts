@@ -2,12 +2,13 @@ import type { ResultTable } from "./content.js";
 
 /** A table for the terminal: right-aligned figures, intervals behind those that have one and matter. */
 export function textTable(table: ResultTable): string {
-  const header = ["K", ...table.columns.map((column) => column.title)];
+  const header = [table.corner, ...table.columns.map((column) => column.title)];
   const body = table.rows.map((row) => [
     row.label,
     ...row.cells.map((cell, index) => {
-      const isShare = index < 2;
-      return isShare && cell.interval !== null
+      // Of a series' many figures only the first two are shares; a comparison has nothing else.
+      const isShown = table.corner !== "K" || index < 2;
+      return isShown && cell.interval !== null
         ? `${cell.value} [${cell.interval.replace(" – ", ", ")}]`
         : cell.value;
     }),

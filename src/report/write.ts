@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { writeFileAtomically } from "../files.js";
 import { headlineSpec } from "./charts.js";
 import { reportContent } from "./content.js";
+import { gridHeadlineSpec } from "./grid_charts.js";
 import { htmlReport } from "./html.js";
 import { markdownReport } from "./markdown.js";
 import { renderSvg } from "./render.js";
@@ -25,6 +26,9 @@ export async function writeReports(
  * alone cannot take it from the page around it.
  */
 export async function headlineSvg(run: RunData, title: string, ink: string): Promise<string> {
-  const svg = await renderSvg(headlineSpec(toSeries(run.summary.cells), title), "headline");
+  const { cells } = run.summary;
+  const isComparison = new Set(cells.map(({ method }) => method)).size > 1;
+  const spec = isComparison ? gridHeadlineSpec(cells, title) : headlineSpec(toSeries(cells), title);
+  const svg = await renderSvg(spec, "headline");
   return svg.replaceAll("currentColor", ink);
 }

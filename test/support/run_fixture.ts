@@ -43,7 +43,7 @@ export function summaryCell(dataset: string, K: number, change: Partial<SummaryC
       peakBytes: figure((24 + 0.4 * K) * 2 ** 20, 0, 10),
       promptsPerSecond: figure(900, 40, 10),
     },
-    configHash: `${dataset}-${K}`,
+    configHash: `${change.method ?? "seprog"}-${dataset}-${K}`,
     ...change,
   };
 }
@@ -149,6 +149,7 @@ export function writeRun(
   folder: string,
   cells: readonly SummaryCell[],
   edits: readonly EditRecordLine[] = [0, 1, 2, 3, 4, 5, 6, 7].map((index) => editRecord(index)),
+  change: Partial<Summary> = {},
 ): Summary {
   const summary: Summary = {
     schemaVersion: 2,
@@ -158,6 +159,7 @@ export function writeRun(
     models: { "t5-mini": { "taught wordings": 0.99 } },
     environment: ENVIRONMENT,
     cells: [...cells],
+    ...change,
   };
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "summary.json"), JSON.stringify(summary));

@@ -199,6 +199,19 @@ describe("arguments", () => {
     ]);
   });
 
+  it("take --data for the folder of a suite's official files, or for a data set in their place", () => {
+    const of = (data: string, models?: string) =>
+      suiteFromArgs({ suite: "paper", set: ["model=t5-mini"], data, models }).datasets.map(
+        ({ name }) => name,
+      );
+    expect(of("/full", "/checkpoints")).toContain("zsre:/full/zsre");
+    expect(of("zsre:/mine")).toEqual(["zsre:/mine"]);
+    expect(suiteFromArgs({ suite: "mini", set: [], data: "zsre" }).datasets.map(({ name }) => name)).toEqual([
+      "zsre",
+    ]);
+    expect(() => suiteFromArgs({ suite: "mini", set: [], models: "/checkpoints" })).toThrow(/<models>/);
+  });
+
   it("take one edit or a file, not both and not neither", async () => {
     expect(await readEditRequests({ question: "q", answer: "a" })).toEqual([{ question: "q", answer: "a" }]);
     for (const args of [

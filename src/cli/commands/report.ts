@@ -35,7 +35,7 @@ export const report = defineCommand({
     const { printTables } = await import("../result_table.js");
     const run = await readRun(folder);
     const paths = await writeReports(run, out ?? folder);
-    printTables(run.summary);
+    printTables(run);
     process.stdout.write(`\nWrote ${paths.markdown} and ${paths.html}\n`);
     if (svg !== undefined) {
       const { writeFileAtomically } = await import("../../files.js");

@@ -1,0 +1,101 @@
+import type { CellResult, Figure } from "../evaluation/records.js";
+import { meanOfStrata, meanOverSeeds, type Stratum, stratifiedMean } from "../metrics/stratified.js";
+
+/** Figures that are averaged over K and compared between methods. */
+export type GridFigure = "ES" | "DD";
+
+/** A mean over K with its interval: over seeds where there are several, else over episodes. */
+export interface GridEstimate extends Figure {
+  readonly over: "seeds" | "episodes";
+}
+
+export interface GridMethod {
+  readonly name: string;
+  readonly variant: string;
+  readonly sweep: CellResult["cell"]["sweep"];
+}
+
+/** The results of a run by data set and method, for figures over K. */
+export class Grid {
+  readonly datasets: readonly string[];
+  readonly methods: readonly GridMethod[];
+  readonly #results: readonly CellResult[];
+
+  constructor(results: readonly CellResult[]) {
+    this.#results = results;
+    this.datasets = [...new Set(results.map(({ cell }) => cell.dataset))];
+    const methods = new Map(
+      results.map(({ cell: { method, variant, sweep } }) => [method, { name: method, variant, sweep }]),
+    );
+    this.methods = [...methods.values()];
+  }
+
+  /** The method that the others switch something off of; undefined without one, or where several could be meant. */
+  get reference(): GridMethod | undefined {
+    const plain = this.methods.filter(({ variant, sweep }) => variant === "seprog" && sweep === null);
+    return plain.length === 1 ? plain[0] : undefined;
+  }
+
+  /** Unweighted mean over K, then over the data sets; null where a cell is missing. */
+  mean(figure: GridFigure, method: string, datasets: readonly string[]): GridEstimate | null {
+    return this.#estimate(datasets, [method], ([result]) => result?.perEpisode[figure] ?? []);
+  }
+
+  /** The same of `method` − `reference`, episode by episode; null where they were not asked the same. */
+  difference(
+    figure: GridFigure,
+    method: string,
+    reference: string,
+    datasets: readonly string[],
+  ): GridEstimate | null {
+    return this.#estimate(datasets, [method, reference], ([ours, theirs]) => {
+      if (ours?.provenance.episodesChecksum !== theirs?.provenance.episodesChecksum) return [];
+      const base = theirs?.perEpisode[figure] ?? [];
+      return (ours?.perEpisode[figure] ?? []).map((value, episode) => {
+        const other = base[episode] ?? null;
+        return value === null || other === null ? null : value - other;
+      });
+    });
+  }
+
+  #estimate(
+    datasets: readonly string[],
+    methods: readonly string[],
+    valuesOf: (results: readonly (CellResult | undefined)[]) => readonly (number | null)[],
+  ): GridEstimate | null {
+    const seedsOf = datasets.map(
+      (dataset) => new Set(this.#cells(dataset, methods[0]).map(({ cell }) => cell.seed)),
+    );
+    const [first = new Set<number>(), ...others] = seedsOf;
+    const seeds = [...first].filter((seed) => others.every((set) => set.has(seed)));
+    const strataOf = (seed: number): Stratum[] | null => {
+      const strata: Stratum[] = [];
+      for (const dataset of datasets) {
+        const ks = [...new Set(this.#cells(dataset).map(({ cell }) => cell.K))];
+        for (const K of ks) {
+          const results = methods.map((method) =>
+            this.#cells(dataset, method).find(({ cell }) => cell.K === K && cell.seed === seed),
+          );
+          if (results.includes(undefined)) return null;
+          const values = valuesOf(results).filter((value) => value !== null);
+          strata.push({ values, weight: 1 / (ks.length * datasets.length) });
+        }
+      }
+      return strata;
+    };
+    const complete = seeds.flatMap((seed) => {
+      const strata = strataOf(seed);
+      return strata === null || strata.some(({ values }) => values.length === 0) ? [] : [strata];
+    });
+    const overSeeds = meanOverSeeds(complete.map((strata) => meanOfStrata(strata)));
+    if (overSeeds !== null) return { ...overSeeds, over: "seeds" };
+    const overEpisodes = stratifiedMean(complete[0] ?? []);
+    return overEpisodes && { ...overEpisodes, over: "episodes" };
+  }
+
+  #cells(dataset: string, method?: string): CellResult[] {
+    return this.#results.filter(
+      ({ cell }) => cell.dataset === dataset && (method === undefined || cell.method === method),
+    );
+  }
+}

@@ -1,0 +1,76 @@
+import type { ColumnHead } from "./columns.js";
+import type { ResultCell, ResultTable } from "./content.js";
+import type { Grid, GridEstimate, GridFigure } from "./grid.js";
+import { interval, share, signed } from "./number_format.js";
+
+const NAMES: Readonly<Record<GridFigure, string>> = { ES: "Edit success ES", DD: "Drawdown DD" };
+const FIGURES = ["ES", "DD"] as const;
+
+/** Means over K of every method, a row a data set; ES and DD apart. */
+export function meanTables(grid: Grid): ResultTable[] {
+  return FIGURES.map((figure) =>
+    table(
+      grid,
+      `${NAMES[figure]}, mean over K`,
+      grid.methods.map(({ name, variant }) => ({ title: name, help: helpOf(variant) })),
+      (datasets) => grid.methods.map(({ name }) => grid.mean(figure, name, datasets)),
+      share,
+    ),
+  );
+}
+
+/** How the other methods differ from SEPROG on the same episodes; nothing without SEPROG. */
+export function differenceTables(grid: Grid): ResultTable[] {
+  const { reference } = grid;
+  if (reference === undefined || grid.methods.length < 2) return [];
+  const others = grid.methods.filter(({ name }) => name !== reference.name);
+  return FIGURES.map((figure) =>
+    table(
+      grid,
+      `${NAMES[figure]}: method − ${reference.name}, mean over K of the same episodes`,
+      others.map(({ name, variant }) => ({ title: name, help: helpOf(variant) })),
+      (datasets) => others.map(({ name }) => grid.difference(figure, name, reference.name, datasets)),
+      signed,
+    ),
+  );
+}
+
+function table(
+  grid: Grid,
+  title: string,
+  columns: readonly ColumnHead[],
+  estimatesOf: (datasets: readonly string[]) => readonly (GridEstimate | null)[],
+  format: (value: number) => string,
+): ResultTable {
+  const row = (label: string, datasets: readonly string[], isMean: boolean) => {
+    const estimates = estimatesOf(datasets);
+    return { row: { label, cells: estimates.map((one) => cell(one, format)), isMean }, estimates };
+  };
+  const rows = grid.datasets.map((dataset) => row(dataset, [dataset], false));
+  if (grid.datasets.length > 1) rows.push(row("mean", grid.datasets, true));
+  const over = new Set(rows.flatMap(({ estimates }) => estimates.flatMap((one) => one?.over ?? [])));
+  return {
+    title: `${title}; 95 % intervals over ${[...over].join(" or ") || "episodes"}`,
+    corner: "data set",
+    columns,
+    rows: rows.map(({ row: one }) => one),
+  };
+}
+
+function cell(estimate: GridEstimate | null, format: (value: number) => string): ResultCell {
+  if (estimate === null) return { value: "–", interval: null };
+  return { value: format(estimate.value), interval: interval(estimate, format) };
+}
+
+const VARIANT_HELP: Readonly<Record<string, string>> = {
+  seprog: "SEPROG as published",
+  finetune: "SEPROG that also changes weights of the base model",
+  noclassifier: "SEPROG without scope classifier: every question is prompted",
+  noselect: "SEPROG's trained editor with the gate always open",
+  oraclegate: "SEPROG with the true scope in place of its gate",
+  oracleedit: "SEPROG with all attention on the true edit",
+  softgate: "SEPROG with both answers mixed by the scope probability",
+  noatt: "SEPROG with the mean of all edits in place of attention",
+};
+
+const helpOf = (variant: string): string => VARIANT_HELP[variant] ?? variant;
