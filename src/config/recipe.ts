@@ -24,7 +24,13 @@ const recipeFields = z.strictObject({
   seed: z.int().min(0).default(0),
   /** A `tokenizer.json`, relative to the recipe. */
   tokenizer: z.string().min(1).default("tokenizer.json"),
-  model: z.discriminatedUnion("family", [MODEL_FAMILIES.t5.shape]),
+  model: z.discriminatedUnion("family", [
+    MODEL_FAMILIES.t5.shape,
+    MODEL_FAMILIES.bart.shape,
+    MODEL_FAMILIES.bert.shape,
+    MODEL_FAMILIES.distilbert.shape,
+    MODEL_FAMILIES.gpt2.shape,
+  ]),
   /** Every wording of every fact of these data sets is shown; a wording with two answers is left out. */
   datasets: z.array(taughtDataset).default([]),
   /** At most this many facts, drawn by the seed. */

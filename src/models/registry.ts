@@ -1,4 +1,8 @@
 import type { z } from "zod";
+import { bart } from "./bart.js";
+import { bert } from "./bert.js";
+import { distilbert } from "./distilbert.js";
+import { gpt2 } from "./gpt2.js";
 import { t5 } from "./t5.js";
 
 /** What a tokenizer decides about a new model. */
@@ -20,7 +24,7 @@ export interface ModelFamily<Shape extends z.ZodObject = z.ZodObject> {
 }
 
 /** A new base model family adds one line here. */
-export const MODEL_FAMILIES = { t5 } as const;
+export const MODEL_FAMILIES = { t5, bart, bert, distilbert, gpt2 } as const;
 
 export type FamilyName = keyof typeof MODEL_FAMILIES;
 export type ModelShape = {
@@ -29,5 +33,6 @@ export type ModelShape = {
 
 /** The `config.json` of a new model. */
 export function huggingFaceConfig(shape: ModelShape, tokens: TokenFacts): HuggingFaceConfig {
-  return MODEL_FAMILIES[shape.family].toHuggingFace(shape, tokens);
+  const family: ModelFamily = MODEL_FAMILIES[shape.family];
+  return family.toHuggingFace(shape, tokens);
 }
