@@ -53,7 +53,6 @@ async function* arrayItems(path: string): AsyncGenerator<Item> {
         depth = 1;
         continue;
       }
-      const isItem = item !== undefined;
       if (depth === 1 && (byte === COMMA || byte === 0x5d)) {
         if (item !== undefined) {
           item.parts.push(chunk.subarray(from, at));
@@ -66,7 +65,7 @@ async function* arrayItems(path: string): AsyncGenerator<Item> {
         }
         continue;
       }
-      if (!isItem) {
+      if (item === undefined) {
         if (BLANK.has(byte)) continue;
         item = { number: line, parts: [], bytes: 0 };
         from = at;

@@ -6,14 +6,24 @@ export interface LengthSummary {
   readonly max: number;
 }
 
+export interface AnswerShare {
+  readonly answer: string;
+  /** Of the records with a gold answer. */
+  readonly share: number;
+}
+
 export interface SplitStatistics {
   readonly records: number;
   readonly groups: number;
   readonly relations: number;
   readonly withHardOutOfScope: number;
   readonly withNoisyRephrase: number;
+  readonly withRephrase: number;
   readonly rephrasesPerRecord: number;
+  readonly entailedPerRecord: number;
   readonly distinctAnswers: number;
+  /** The most frequent gold answers, the most frequent first. */
+  readonly commonAnswers: readonly AnswerShare[];
   /** In characters. */
   readonly inputLength: LengthSummary;
   readonly answerLength: LengthSummary;
@@ -46,18 +56,33 @@ function summarise(texts: readonly string[]): LengthSummary {
   return { mean: texts.length === 0 ? 0 : sum / texts.length, max };
 }
 
+const COMMON_ANSWERS = 3;
+
+function commonAnswers(answers: readonly string[]): AnswerShare[] {
+  const counts = new Map<string, number>();
+  for (const answer of answers) counts.set(answer, (counts.get(answer) ?? 0) + 1);
+  return [...counts]
+    .toSorted(([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1))
+    .slice(0, COMMON_ANSWERS)
+    .map(([answer, count]) => ({ answer, share: count / answers.length }));
+}
+
 function describeSplit(records: readonly EditRecord[]): SplitStatistics {
   const count = (test: (record: EditRecord) => boolean) => records.filter(test).length;
   const answers = records.flatMap(({ y_loc }) => y_loc.slice(0, 1));
-  const rephrases = records.reduce((sum, { in_scope }) => sum + in_scope.length, 0);
+  const perRecord = (pick: (record: EditRecord) => readonly unknown[]) =>
+    records.length === 0 ? 0 : records.reduce((sum, record) => sum + pick(record).length, 0) / records.length;
   return {
     records: records.length,
     groups: new Set(records.map(({ group }) => group)).size,
     relations: new Set(records.flatMap(({ relation }) => relation ?? [])).size,
     withHardOutOfScope: count(({ hard_out }) => hard_out.length > 0),
     withNoisyRephrase: count(({ in_scope_noisy }) => in_scope_noisy.length > 0),
-    rephrasesPerRecord: records.length === 0 ? 0 : rephrases / records.length,
+    withRephrase: count(({ in_scope }) => in_scope.length > 0),
+    rephrasesPerRecord: perRecord(({ in_scope }) => in_scope),
+    entailedPerRecord: perRecord(({ entailed }) => entailed),
     distinctAnswers: new Set(answers).size,
+    commonAnswers: commonAnswers(answers),
     inputLength: summarise(records.map(({ x_e }) => x_e)),
     answerLength: summarise(answers),
   };

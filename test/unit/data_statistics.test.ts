@@ -8,7 +8,7 @@ test("statistics count, measure and find what splits share", () => {
     toDataset("toy", [
       makeRecord("1", { split: "train", relation: "P1", x_e: "12345", x_loc: "12345" }),
       makeRecord("2", { split: "train", relation: "P1", hard_out: [], x_e: "123", x_loc: "123" }),
-      makeRecord("3", { split: "test", in_scope: [], y_loc: ["ab"] }),
+      makeRecord("3", { split: "test", in_scope: [], entailed: [{ x: "then", y: "z" }], y_loc: ["ab"] }),
       // Its neighbour is an edit of train, in one of train's wordings.
       makeRecord("4", {
         split: "test",
@@ -25,10 +25,18 @@ test("statistics count, measure and find what splits share", () => {
     withHardOutOfScope: 1,
     withNoisyRephrase: 2,
     rephrasesPerRecord: 3,
+    entailedPerRecord: 0,
+    commonAnswers: [
+      { answer: "gold 1", share: 0.5 },
+      { answer: "gold 2", share: 0.5 },
+    ],
     inputLength: { mean: 4, max: 5 },
   });
   expect(splits.test).toMatchObject({
+    withRephrase: 1,
     rephrasesPerRecord: 1.5,
+    entailedPerRecord: 0.5,
+    commonAnswers: [{ answer: "ab", share: 1 }],
     distinctAnswers: 1,
     answerLength: { mean: 2, max: 2 },
   });

@@ -107,7 +107,7 @@ describe("official files", () => {
     const path = await saveLines("bad.jsonl", [kiltRow(0), { ...kiltRow(1), alternatives: "x" }]);
     await expect(readZsreFile(path, "kilt")).rejects.toThrow(`${path}:2: \`alternatives\`: expected array`);
     const array = await saveArray("bad.json", [mendRow(0), { ...mendRow(1), alt: 7 }]);
-    await expect(readZsreFile(array, "mend")).rejects.toThrow(`${array}: record 1: \`alt\`: expected string`);
+    await expect(readZsreFile(array, "mend")).rejects.toThrow(`${array}:1: \`alt\`: expected string`);
   });
 
   test.each(["{", '{"a": 1}'])("%j is no JSON array", async (content) => {

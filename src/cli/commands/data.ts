@@ -1,5 +1,5 @@
 import type { TokenCodec } from "../../data/official_files.js";
-import type { DatasetStatistics } from "../../data/statistics.js";
+import type { AnswerShare, DatasetStatistics } from "../../data/statistics.js";
 import type { EditRecord, Split } from "../../data/types.js";
 import { defineCommand } from "../command.js";
 
@@ -91,8 +91,11 @@ function statisticsText({ name, splits, overlaps, examples }: DatasetStatistics)
     ["relations", of((split) => split.relations)],
     ["with hard out-of-scope", of((split) => split.withHardOutOfScope)],
     ["with noisy rephrase", of((split) => split.withNoisyRephrase)],
+    ["with rephrase", of((split) => split.withRephrase)],
     ["rephrases a record", of((split) => split.rephrasesPerRecord, 1)],
+    ["entailed a record", of((split) => split.entailedPerRecord, 1)],
     ["distinct answers", of((split) => split.distinctAnswers)],
+    ["most frequent answer", SPLIT_ORDER.map((split) => mostFrequent(splits[split].commonAnswers))],
     ["input, mean characters", of((split) => split.inputLength.mean, 1)],
     ["input, most characters", of((split) => split.inputLength.max)],
     ["answer, mean characters", of((split) => split.answerLength.mean, 1)],
@@ -107,11 +110,20 @@ function statisticsText({ name, splits, overlaps, examples }: DatasetStatistics)
   return [name, "", ...table, "", ...shared, "", ...examples.flatMap(exampleText), ""].join("\n");
 }
 
+/** The answer that a guess would be, and how often it is right. */
+function mostFrequent([first]: readonly AnswerShare[]): string {
+  if (first === undefined) return "–";
+  const { answer, share } = first;
+  const short = answer.length > 6 ? `${answer.slice(0, 5)}…` : answer;
+  return `${short} ${Math.round(100 * share)} %`;
+}
+
 function exampleText(record: EditRecord): string[] {
   return [
     `${record.id}: ${record.x_e}`,
     `  says ${record.y_loc[0] ?? "?"}, edit to ${record.y_e_options.slice(0, 3).join(" or ")}`,
     ...record.in_scope.slice(0, 2).map(({ x }) => `  also asked as: ${x}`),
+    ...record.entailed.slice(0, 2).map(({ x, y }) => `  then follows: ${x} ${y}`),
     ...record.in_scope_noisy.slice(0, 1).map(({ x }) => `  behind noise: ${x}`),
     ...record.hard_out.slice(0, 1).map(({ x, y_gold }) => `  must stay: ${x} ${y_gold[0] ?? ""}`),
   ];

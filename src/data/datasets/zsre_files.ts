@@ -1,11 +1,8 @@
-import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import type { z } from "zod";
-import { SeprogError } from "../../errors.js";
 import { mergeGroups } from "../groups.js";
+import { parseJsonArray } from "../json_array.js";
 import { parseJsonLines } from "../json_lines.js";
 import { Problems } from "../problems.js";
-import { describeIssues } from "../schema.js";
 import type { EditRecord } from "../types.js";
 import {
   type Dropped,
@@ -33,29 +30,6 @@ export interface ZsreReadOptions {
   readonly dropGenderQuestions?: boolean;
 }
 
-async function* arrayRows<Schema extends z.ZodType>(
-  path: string,
-  schema: Schema,
-  problems: Problems,
-): AsyncGenerator<z.output<Schema>> {
-  let rows: unknown;
-  try {
-    rows = JSON.parse(await readFile(path, "utf8"));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new SeprogError("DATA_INVALID", `expected a JSON array at ${path} but received: ${reason}`, {
-      cause,
-    });
-  }
-  if (!Array.isArray(rows))
-    throw new SeprogError("DATA_INVALID", `expected a JSON array at ${path} but received ${typeof rows}`);
-  for (const [i, row] of rows.entries()) {
-    const parsed = schema.safeParse(row);
-    if (parsed.success) yield parsed.data;
-    else for (const issue of describeIssues(parsed.error)) problems.add(`${path}: record ${i}`, issue);
-  }
-}
-
 async function* keyedRows(
   path: string,
   format: ZsreFormat,
@@ -64,8 +38,9 @@ async function* keyedRows(
   if (format === "kilt")
     for await (const { value } of parseJsonLines(path, kiltSchema, problems)) yield fromKilt(value);
   else if (format === "mend")
-    for await (const row of arrayRows(path, mendSchema, problems)) yield fromMend(row);
-  else for await (const row of arrayRows(path, knowEditSchema, problems)) yield fromKnowEdit(row);
+    for await (const { value } of parseJsonArray(path, mendSchema, problems)) yield fromMend(value);
+  else
+    for await (const { value } of parseJsonArray(path, knowEditSchema, problems)) yield fromKnowEdit(value);
 }
 
 /**
