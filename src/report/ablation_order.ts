@@ -54,5 +54,5 @@ function verdict({ gaps }: Order): string {
   if (gaps.every(({ low }) => low > 0)) return "holds";
   return gaps.every(({ value }) => value > 0)
     ? "holds in the means but not beyond their intervals"
-    : "does not show";
+    : "is undecided";
 }
