@@ -121,7 +121,7 @@ function mostFrequent([first]: readonly AnswerShare[]): string {
 function exampleText(record: EditRecord): string[] {
   return [
     `${record.id}: ${record.x_e}`,
-    `  says ${record.y_loc[0] ?? "?"}, edit to ${record.y_e_options.slice(0, 3).join(" or ")}`,
+    `  ${record.x_loc === record.x_e ? `says ${record.y_loc[0] ?? "?"}, ` : ""}edit to ${record.y_e_options.slice(0, 3).join(" or ")}`,
     ...record.in_scope.slice(0, 2).map(({ x }) => `  also asked as: ${x}`),
     ...record.entailed.slice(0, 2).map(({ x, y }) => `  then follows: ${x} ${y}`),
     ...record.in_scope_noisy.slice(0, 1).map(({ x }) => `  behind noise: ${x}`),
