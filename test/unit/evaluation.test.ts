@@ -33,6 +33,8 @@ const measurement = { total: phase, queuedNs: 0, phases: [] };
 class TableScorer implements EditedScorer {
   disposed = false;
   readonly generated: number[] = [];
+  /** The gold edits of each call, null where none were given. */
+  readonly told: (number[] | null)[] = [];
   readonly #answerOf: (question: string) => string;
   readonly #inScope: ((question: string) => boolean) | undefined;
 
@@ -45,8 +47,12 @@ class TableScorer implements EditedScorer {
     return this.#answerOf(codec.answer(source).trim());
   }
 
-  async generate(source: TokenRows): Promise<Generation> {
+  async generate(
+    source: TokenRows,
+    { goldEdits }: { readonly goldEdits?: Int32Array } = {},
+  ): Promise<Generation> {
     this.generated.push(source.lengths.length);
+    this.told.push(goldEdits ? [...goldEdits] : null);
     const rows = unpackRows(source);
     const inScope = this.#inScope;
     const tokens = packRows(rows.map((row) => codec.target(this.answer(row))));
@@ -62,7 +68,11 @@ class TableScorer implements EditedScorer {
   }
 
   /** Arg-max repeats the answer's tokens as far as they go, then the stop token. */
-  async score({ source, target }: PairRows): Promise<TokenScores> {
+  async score(
+    { source, target }: PairRows,
+    { goldEdits }: { readonly goldEdits?: Int32Array } = {},
+  ): Promise<TokenScores> {
+    this.told.push(goldEdits ? [...goldEdits] : null);
     const says = unpackRows(source).map((row) => codec.target(this.answer(row)));
     const argmax = unpackRows(target).map((row, i) => Int32Array.from(row, (_, t) => says[i]?.[t] ?? 1));
     return {
@@ -115,12 +125,18 @@ const episode: Episode = {
 
 const baseTable = (): TableScorer & BaseScorer => new TableScorer(() => "Rome");
 
-function subject(base: TableScorer & BaseScorer): Subject<TableScorer> & { made: TableScorer[] } {
+type Use = Partial<Pick<Subject, "needsGoldEdits" | "leavesGatedOffAlone">>;
+
+function subject(
+  base: TableScorer & BaseScorer,
+  use: Use = {},
+): Subject<TableScorer> & { made: TableScorer[] } {
   const made: TableScorer[] = [];
   return {
     base,
     needsGoldEdits: false,
     leavesGatedOffAlone: true,
+    ...use,
     made,
     async apply({ labels }: EditRequests) {
       expect(labels).toHaveLength(2);
@@ -144,11 +160,14 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 const options = { batchSize: 3, maxNewTokens: 8 };
 
-async function linesOf(base = baseTable()): Promise<{ lines: EditRecordLine[]; made: TableScorer[] }> {
-  const one = subject(base);
+async function linesOf(
+  use: Use = {},
+  base = baseTable(),
+): Promise<{ lines: EditRecordLine[]; made: TableScorer[]; base: TableScorer }> {
+  const one = subject(base, use);
   const baseAnswers = new BaseAnswers(base, codec, options);
   const lines = await collect(evaluate({ subject: one, episodes: [episode], codec, baseAnswers }, options));
-  return { lines, made: one.made };
+  return { lines, made: one.made, base };
 }
 
 describe("evaluation", () => {
@@ -187,6 +206,38 @@ describe("evaluation", () => {
     const baseAnswers = new BaseAnswers(base, codec, options);
     const lines = await collect(evaluate({ subject: one, episodes: [episode], codec, baseAnswers }, options));
     expect(lines[0]?.self).toMatchObject({ match: false, teacherForced: true });
+  });
+
+  it("tells which edit each question is about only to methods that must know", async () => {
+    const plain = await linesOf();
+    expect(new Set(plain.made.flatMap(({ told }) => told))).toEqual(new Set([null]));
+    const { made, base } = await linesOf({ needsGoldEdits: true });
+    // Own question of both edits, then rephrase and noisy rephrase of the first, rephrase of the second, out of scope.
+    const [first, second, third, ...calls] = made[0]?.told ?? [];
+    expect([first, second, third, ...calls]).toEqual([
+      [0, 1, 0],
+      [0, 1, 0],
+      [0, 1, -1],
+      [0, 1, -1],
+      [-1],
+      [-1],
+    ]);
+    expect(new Set(base.told)).toEqual(new Set([null]));
+  });
+
+  it("measures the divergence of gated-off questions where they are not left alone", async () => {
+    const { lines } = await linesOf({ leavesGatedOffAlone: false });
+    const [probe] = lines[0]?.outScope ?? [];
+    expect(probe?.scope?.logit).toBeLessThan(0);
+    expect(probe?.kl).toBe(0.25 * (probe?.tokens ?? Number.NaN));
+  });
+
+  it("says what the base says already", async () => {
+    const { lines } = await linesOf(
+      {},
+      new TableScorer((question) => (question.includes("alpha") ? "Paris" : "Rome")),
+    );
+    expect(lines.map(({ self }) => self.baseMatch)).toEqual([true, false]);
   });
 
   it("asks the base once per distinct question, whatever the number of episodes", async () => {
