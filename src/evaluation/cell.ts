@@ -129,6 +129,7 @@ function figuresOf(
     ESall: always(figures.ESall, "ESall"),
     ESnoisy: figures.ESnoisy,
     ESchanged: figures.ESchanged,
+    ESgained: figures.ESgained,
     DD: always(figures.DD, "DD"),
     DDgold: always(figures.DDgold, "DDgold"),
     DDhard: figures.DDhard,

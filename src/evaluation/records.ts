@@ -140,6 +140,8 @@ export const summaryCellSchema = z.strictObject({
   ESnoisy: optionalFigure,
   /** `ES` over the edits that ask for a change; null where all do. */
   ESchanged: optionalFigure,
+  /** `ES` over the questions that the base does not answer as requested; null where it answers all so. */
+  ESgained: optionalFigure,
   DD: figureSchema,
   DDgold: figureSchema,
   DDhard: optionalFigure,

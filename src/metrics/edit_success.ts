@@ -41,6 +41,15 @@ export function editSuccessChanged(
   return episodeMean(edits, (edit) => (asksForChange(edit) ? successes(edit) : []), options);
 }
 
+/** ESgained: ES over the questions that the base does not answer as requested; null where it answers all so. */
+export function editSuccessGained(
+  edits: readonly EditOutcome[],
+  options?: BootstrapOptions,
+): Estimate | null {
+  const gainable = (edit: EditOutcome) => headlineItems(edit).filter((item) => !item.baseMatch);
+  return episodeMean(edits, (edit) => share(gainable(edit), generated), options);
+}
+
 /** ESself: the edit's own question. */
 export function editSuccessSelf(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
   return episodeMean(edits, (edit) => share([edit.self], generated), options);

@@ -12,6 +12,7 @@ export const METRICS = {
   ES: success.editSuccess,
   ESstrict: success.editSuccessStrict,
   ESbase: success.editSuccessBase,
+  ESgained: success.editSuccessGained,
   ESchanged: success.editSuccessChanged,
   ESself: success.editSuccessSelf,
   ESall: success.editSuccessAll,

@@ -70,6 +70,18 @@ export const DETAIL_COLUMNS: readonly Column[] = [
     format: share,
   },
   {
+    title: "ES gained",
+    help: "Edit success on the questions that the base does not answer as requested already",
+    pick: (cell) => cell.ESgained,
+    format: share,
+  },
+  {
+    title: "ES changed",
+    help: "Edit success of the edits that ask for a change, where some ask for what the base says",
+    pick: (cell) => cell.ESchanged,
+    format: share,
+  },
+  {
     title: "ES self",
     help: "Edit success on the edit's own wording",
     pick: (cell) => cell.ESself,

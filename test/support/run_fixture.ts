@@ -30,6 +30,7 @@ export function summaryCell(dataset: string, K: number, change: Partial<SummaryC
     ESself: figure(Math.min(1, success + 0.04)),
     ESall: figure(success + 0.02),
     ESchanged: null,
+    ESgained: figure(success),
     ESnoisy: dataset === "zsre" ? null : figure(success - 0.2),
     DD: figure(0.01 + decay * 0.1, 0.01),
     DDgold: figure(0.06 + decay * 0.1, 0.01),

@@ -54,6 +54,8 @@ describe("the unedited model", () => {
     const known = asked({ match: false, baseMatch: true });
     const edits = [edit({ self: known, inScope: [asked(), known] }), edit({ edit: 1, self: known })];
     expect(METRICS.ESbase(edits)?.value).toBeCloseTo(2 / 3, 12);
+    expect(METRICS.ESgained(edits)?.value).toBe(1);
+    expect(METRICS.ESgained([edit({ self: known })])).toBeNull();
   });
 });
 
