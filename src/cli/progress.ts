@@ -14,12 +14,15 @@ export interface Progress {
 
 export interface ProgressOptions {
   readonly stream?: NodeJS.WriteStream;
+  /** Where nobody watches: time between two lines of one piece of work. Default 10 s. */
+  readonly lineEveryMs?: number;
 }
 
-const LINE_EVERY_MS = 10_000;
-
-export function createProgress({ stream = process.stderr }: ProgressOptions = {}): Progress {
-  return stream.isTTY ? new BarProgress(stream) : new LineProgress(stream);
+export function createProgress({
+  stream = process.stderr,
+  lineEveryMs = 10_000,
+}: ProgressOptions = {}): Progress {
+  return stream.isTTY ? new BarProgress(stream) : new LineProgress(stream, lineEveryMs);
 }
 
 class BarProgress implements Progress {
@@ -85,14 +88,16 @@ class BarProgress implements Progress {
   }
 }
 
-/** A line every ten seconds, whatever goes on; the end of a phase is told only where its course was. */
+/** A line now and then, whatever goes on; the end of a phase is told only where its course was. */
 class LineProgress implements Progress {
   readonly #stream: NodeJS.WriteStream;
+  readonly #lineEveryMs: number;
   readonly #told = new Set<string>();
   #lastLineAt = Number.NEGATIVE_INFINITY;
 
-  constructor(stream: NodeJS.WriteStream) {
+  constructor(stream: NodeJS.WriteStream, lineEveryMs: number) {
     this.#stream = stream;
+    this.#lineEveryMs = lineEveryMs;
   }
 
   onEvent(event: LoopEvent, label = ""): void {
@@ -102,7 +107,7 @@ class LineProgress implements Progress {
       return;
     }
     const name = title(label, event.phase);
-    const isDue = performance.now() - this.#lastLineAt >= LINE_EVERY_MS;
+    const isDue = performance.now() - this.#lastLineAt >= this.#lineEveryMs;
     const isEnd = event.step >= event.total && this.#told.has(name);
     if (!isDue && !isEnd) return;
     if (isEnd) this.#told.delete(name);

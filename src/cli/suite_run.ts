@@ -11,7 +11,8 @@ export async function benchSuite(
   suite: SuiteConfig,
   options: Omit<SuiteRunOptions, "onEvent">,
 ): Promise<number> {
-  const progress = createProgress();
+  // Of a grid of many cells the line at the end of each is what matters.
+  const progress = createProgress({ lineEveryMs: 60_000 });
   try {
     const { run, reports, failures } = await runSuite(suite, {
       ...options,
