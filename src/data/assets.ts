@@ -53,18 +53,26 @@ function parseChecksums(text: string): z.output<typeof checksumsSchema> | undefi
   }
 }
 
+async function readChecksums(root: string): Promise<z.output<typeof checksumsSchema> | undefined> {
+  return parseChecksums((await readOrExplain(`${root}/checksums.json`)).toString("utf8"));
+}
+
+/** Whether the file is among those published. @throws SeprogError DATA_INVALID if the list of them is missing */
+export async function hasAsset(name: string, root: string = EMBEDDED_DATA): Promise<boolean> {
+  return (await readChecksums(root))?.[name] !== undefined;
+}
+
 /**
  * Text of an embedded file, checked against `checksums.json`.
  * @param name path below the data folder, such as `counterfact/facts.jsonl.gz`
  * @throws SeprogError DATA_INVALID if a file is missing, damaged or not the one that was published
  */
 export async function readAsset(name: string, root: string = EMBEDDED_DATA): Promise<string> {
-  const checksumsPath = `${root}/checksums.json`;
-  const expected = parseChecksums((await readOrExplain(checksumsPath)).toString("utf8"))?.[name];
+  const expected = (await readChecksums(root))?.[name];
   if (expected === undefined)
     throw new SeprogError(
       "DATA_INVALID",
-      `expected a checksum of ${name} in ${checksumsPath} but found none; ${REPAIR}`,
+      `expected a checksum of ${name} in ${root}/checksums.json but found none; ${REPAIR}`,
     );
   const content = decompress(name, await readOrExplain(`${root}/${name}`));
   const sha256 = createHash("sha256").update(content).digest("hex");

@@ -5,7 +5,7 @@ import type { Dataset } from "./types.js";
 
 /** Texts to ids and back, as data sets that are cut by tokens need it; `Tokenizer` has this form. */
 export interface TokenCodec {
-  encode(text: string): ArrayLike<number>;
+  encode(text: string, options: { readonly specialTokens: "none" }): Int32Array;
   decode(ids: Iterable<number>): string;
 }
 

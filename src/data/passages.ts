@@ -12,8 +12,8 @@ const passageSchema = z.strictObject({
 export type Passage = z.infer<typeof passageSchema>;
 
 /** The embedded passages of Wikipedia articles (docs/data.md), by split. Throws DATA_INVALID if they are damaged. */
-export async function loadPassages(): Promise<Readonly<Record<Split, readonly Passage[]>>> {
-  const passages = await readAssetRows("wikipedia/passages.jsonl.gz", passageSchema);
+export async function loadPassages(root?: string): Promise<Readonly<Record<Split, readonly Passage[]>>> {
+  const passages = await readAssetRows("wikipedia/passages.jsonl.gz", passageSchema, root);
   const of = (split: Split): Passage[] => passages.filter((passage) => passage.split === split);
   return { train: of("train"), validation: of("validation"), test: of("test") };
 }

@@ -5,6 +5,7 @@ import { FEVER_FORMS, loadFever } from "./datasets/fever.js";
 import { loadJsonl } from "./datasets/jsonl.js";
 import { LEAPOFTHOUGHT_FORMS, loadLeapOfThought } from "./datasets/leapofthought.js";
 import { loadWikidata5m, WIKIDATA5M_FORMS } from "./datasets/wikidata5m.js";
+import { loadWikipedia, WIKIPEDIA_FORMS } from "./datasets/wikipedia.js";
 import { loadZsre, ZSRE_FORMS } from "./datasets/zsre.js";
 import {
   findOfficialFiles,
@@ -48,6 +49,12 @@ export const DATASETS: Readonly<Record<string, DatasetEntry>> = {
     licence: "MIT, questions CC BY 4.0; see assets/data/wikidata5m/LICENSE",
     load: () => loadWikidata5m(),
     official: WIKIDATA5M_FORMS,
+  },
+  wikipedia: {
+    title: "Passages of WikiText-103 with ten tokens that gpt2-mini made up after them",
+    licence: "CC BY-SA 3.0; see assets/data/wikipedia/LICENSE",
+    load: () => loadWikipedia(),
+    official: WIKIPEDIA_FORMS,
   },
   zsre: {
     title: "zsRE: 1,000 training and all of the 1,037 + KnowEdit test questions",

@@ -12,6 +12,7 @@ import { evaluationEpisodes } from "../../src/data/evaluation_episodes.js";
 import { loadDataset } from "../../src/data/registry.js";
 import { sameAnswer } from "../../src/data/text.js";
 import { COPY, type Dataset, SPLITS } from "../../src/data/types.js";
+import { bytesGained, writeEndlessLine } from "../support/bad_files.js";
 import { rawFiles, slagLines } from "../support/wikidata5m_rows.js";
 
 describe("embedded set", () => {
@@ -377,6 +378,33 @@ describe("raw files", () => {
     await expect(filterWikidata5m(paths(directory), SIZES)).rejects.toThrow(
       /at least two of the relations place of birth, /,
     );
+  });
+});
+
+describe("a line of 1 GiB is refused without being held", () => {
+  const refused = async (path: string, reading: () => Promise<unknown>) => {
+    const gained = await bytesGained(async () => {
+      const refusal = reading();
+      await expect(refusal).rejects.toMatchObject({ code: "DATA_INVALID" });
+      await expect(refusal).rejects.toThrow(`received a longer one at ${path}:2`);
+    });
+    expect(gained).toBeLessThan(2 ** 28);
+  };
+
+  test("in SLAG's files", async () => {
+    const path = join(folder, "endless.jsonl");
+    await writeEndlessLine(path, `${JSON.stringify(slagLines(0)[0])}\n{"entity1": ["`);
+    await refused(path, () => readSlagFile(path));
+  });
+
+  test.each(["entity", "relation", "transductive_train"])("in wikidata5m_%s.txt", async (name) => {
+    const directory = await saveFolder(`endless-${name}`, rawFiles(40));
+    const path = join(directory, `wikidata5m_${name}.txt`);
+    await writeEndlessLine(
+      path,
+      name === "transductive_train" ? "Q1\tP1\tQ2\nQ" : `${name === "entity" ? "Q" : "P"}1\tx\nQ`,
+    );
+    await refused(path, () => loadDataset(`wikidata5m:${directory}`));
   });
 });
 
