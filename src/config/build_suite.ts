@@ -1,6 +1,6 @@
 import { evaluationSchema } from "./evaluation.js";
 import { isMapping, type Layer, layered } from "./layers.js";
-import type { Override } from "./overrides.js";
+import { type Override, withOverrides } from "./overrides.js";
 import type { ConfigSource, Path } from "./source.js";
 import { didYouMean } from "./suggest.js";
 import {
@@ -22,8 +22,10 @@ import { type ConfigProblem, checkConfig, configError } from "./validate.js";
  * change, and overrides win over all of it.
  * @throws SeprogError CONFIG_INVALID with every error of the file and of what is merged from it, each with its place
  */
-export function buildSuite(written: ConfigSource, overrides: readonly Override[] = []): SuiteConfig {
-  const source = withNamedDatasets(written);
+export function buildSuite(written: ConfigSource, settings: readonly Override[] = []): SuiteConfig {
+  const named = withNamedDatasets(written);
+  const overrides = settings.map((override) => byIndex(override, named));
+  const source = withNamedDatasets(withOverrides(named, overrides));
   const problems: ConfigProblem[] = [];
   const file = checkConfig(suiteFileSchema, source, problems);
   const methods = plannedMethods(source, problems);
@@ -54,6 +56,14 @@ function withNamedDatasets(source: ConfigSource): ConfigSource {
   if (!Array.isArray(datasets)) return source;
   const named = datasets.map((entry: unknown) => (typeof entry === "string" ? { name: entry } : entry));
   return { ...source, value: { ...source.value, datasets: named } };
+}
+
+/** An override may call a data set by its name: `datasets.zsre.training.steps`. */
+function byIndex(override: Override, source: ConfigSource): Override {
+  const [first, second, ...rest] = override.path;
+  if (first !== "datasets" || second === undefined) return override;
+  const index = asList(at(source.value, ["datasets"])).findIndex((entry) => at(entry, ["name"]) === second);
+  return index === -1 ? override : { ...override, path: ["datasets", index, ...rest] };
 }
 
 /** A method before a data set's parts are merged over it. */

@@ -16,7 +16,7 @@ export function loadSuite(
   roots: Roots = {},
 ): SuiteConfig {
   const source = withRoots(readConfigFile(resolveSuite(suite)), roots);
-  return buildSuite(withOverrides(source, overrides), overrides);
+  return buildSuite(source, overrides);
 }
 
 /** Whether a suite's data are official files below a folder that the user names. Throws CONFIG_INVALID. */

@@ -196,6 +196,22 @@ describe("data sets of a suite", () => {
       expect(changed?.methods[name]?.config.training).toMatchObject({ steps: 3, k: [2] });
   });
 
+  it("may be called by their names, also those that have no parts yet", () => {
+    const settings = [
+      "datasets.zsre.training.steps=3",
+      "datasets.counterfact.training.steps=4",
+      "datasets.0.seeds=[2]",
+    ];
+    const [plain, changed] = loadSuite(write("grid3.yaml", GRID), parseOverrides(settings)).datasets;
+    expect(changed?.methods.seprog?.config.training.steps).toBe(3);
+    expect(plain).toMatchObject({ name: "counterfact", seeds: [2] });
+    expect(plain?.methods.seprog?.config.training.steps).toBe(4);
+    const bad = parseOverrides(["datasets.zsre.training.stesp=3"]);
+    expect(failure(() => loadSuite(write("grid3.yaml", GRID), bad)).message).toContain(
+      '--set datasets.zsre.training.stesp=3: unknown option `datasets.1.training.stesp`; did you mean "steps"?',
+    );
+  });
+
   it("are checked after merging, every error where its value stands", () => {
     const file = write(
       "gridbad.yaml",
