@@ -19,7 +19,8 @@ CancelFlag toCancelFlag(const Napi::Value& value) {
 
 }  // namespace
 
-CallOptions readCallOptions(const Napi::Value& value, const std::function<void(Options&)>& readOwn) {
+CallOptions readCallOptions(const Napi::Value& value, const std::function<void(Options&)>& readOwn,
+                            const TakeMember& take) {
   CallOptions call;
   Json::Object rest;
   if (!value.IsUndefined()) {
@@ -34,7 +35,7 @@ CallOptions readCallOptions(const Napi::Value& value, const std::function<void(O
       if (member.IsUndefined()) continue;
       if (key == "cancel") {
         call.cancel = toCancelFlag(member);
-      } else {
+      } else if (!take || !take(key, member)) {
         rest.emplace_back(key, toJson(member, std::string(kPath) + "." + key));
       }
     }

@@ -22,6 +22,8 @@ std::string toText(const Napi::Value& value, const char* path);
 /// A whole number that a double holds exactly.
 int64_t toInteger(const Napi::Value& value, const std::string& path);
 std::vector<std::string> toTexts(const Napi::Value& value, const std::string& path);
+/// An Int32Array.
+std::vector<int32_t> toInts(const Napi::Value& value, const std::string& path);
 std::vector<int64_t> toIntegers(const Napi::Value& value, const std::string& path);
 /// Plain data only: null, booleans, finite numbers, strings, arrays and objects of them. Undefined members
 /// are left out.

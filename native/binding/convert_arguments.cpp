@@ -25,14 +25,6 @@ Napi::Array toArray(const Napi::Value& value, const std::string& path, const cha
 
 std::string item(const std::string& path, uint32_t index) { return path + "[" + std::to_string(index) + "]"; }
 
-std::vector<int32_t> toInts(const Napi::Value& value, const std::string& path) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
-    expected("an Int32Array", path, value);
-  }
-  const auto array = value.As<Napi::Int32Array>();
-  return {array.Data(), array.Data() + array.ElementLength()};
-}
-
 Json toJson(const Napi::Value& value, const std::string& path, int depth) {
   if (depth > kMaxDepth)
     fail(ErrorCode::ConfigInvalid, "expected at most 64 levels for `" + path + "` but received more");
@@ -120,6 +112,14 @@ std::vector<std::string> toTexts(const Napi::Value& value, const std::string& pa
   std::vector<std::string> texts;
   for (uint32_t i = 0; i < array.Length(); ++i) texts.push_back(toText(array.Get(i), item(path, i).c_str()));
   return texts;
+}
+
+std::vector<int32_t> toInts(const Napi::Value& value, const std::string& path) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
+    expected("an Int32Array", path, value);
+  }
+  const auto array = value.As<Napi::Int32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
 }
 
 std::vector<int64_t> toIntegers(const Napi::Value& value, const std::string& path) {

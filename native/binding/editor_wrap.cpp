@@ -63,11 +63,13 @@ Napi::Value EditorWrap::trainStep(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&] {
     const auto editor = live();
     auto batch = toEpisodeBatch(info[0], "batch");
-    const auto [options, learningRate] = readStepOptions(info[1]);
+    double factor = 1;
+    const auto [options, learningRate] =
+        readStepOptions(info[1], [&](Options& own) { factor = own.number("rateFactor", factor); });
     return start(
         info.Env(), channel(), options,
-        [editor, batch = std::move(batch), learningRate = learningRate](JobContext& context) {
-          return editor->trainStep(batch, learningRate, context);
+        [editor, batch = std::move(batch), rate = StepRate(learningRate, factor)](JobContext& context) {
+          return editor->trainStep(batch, rate, context);
         },
         &fromFigures);
   });
@@ -126,7 +128,7 @@ Napi::Value EditorWrap::edit(const Napi::CallbackInfo& info) {
           return editor->edit(requests, onto, context);
         },
         [channel = sharedChannel()](Napi::Env env, std::shared_ptr<Scorer>& scorer) {
-          auto object = Napi::Object::New(env);
+          Napi::Object object = fromFigures(env, scorer->editFigures());
           object.Set("model", EditedModelWrap::fromScorer(env, channel, std::move(scorer)));
           return object;
         });

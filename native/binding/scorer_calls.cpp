@@ -10,13 +10,28 @@ std::shared_ptr<Scorer> toScorer(const Napi::Value& value, const Channel& channe
   return ModelWrap::argument(value, channel, path).live()->scorer;
 }
 
+namespace {
+
+/// Options of a call that answers rows: `goldEdits`, and what `readOwn` reads.
+CallOptions readAnswerOptions(const Napi::Value& value, GoldEdits& gold,
+                              const std::function<void(Options&)>& readOwn = nullptr) {
+  return readCallOptions(value, readOwn, [&](const std::string& key, const Napi::Value& member) {
+    if (key != "goldEdits") return false;
+    gold = toInts(member, "options.goldEdits");
+    return true;
+  });
+}
+
+}  // namespace
+
 Napi::Value startScore(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer) {
   auto batch = toPairRows(info[0], "batch");
-  const CallOptions options = readCallOptions(info[1]);
+  GoldEdits gold;
+  const CallOptions options = readAnswerOptions(info[1], gold);
   return start(
       info.Env(), channel, options,
-      [scorer = std::move(scorer), batch = std::move(batch)](JobContext& context) {
-        return scorer->score(batch, context);
+      [scorer = std::move(scorer), batch = std::move(batch), gold = std::move(gold)](JobContext& context) {
+        return scorer->score(batch, gold, context);
       },
       &fromTokenScores);
 }
@@ -24,11 +39,13 @@ Napi::Value startScore(const Napi::CallbackInfo& info, Channel& channel, std::sh
 Napi::Value startCompare(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer) {
   auto other = toScorer(info[0], channel, "other");
   auto batch = toPairRows(info[1], "batch");
-  const CallOptions options = readCallOptions(info[2]);
+  GoldEdits gold;
+  const CallOptions options = readAnswerOptions(info[2], gold);
   return start(
       info.Env(), channel, options,
-      [scorer = std::move(scorer), other = std::move(other), batch = std::move(batch)](JobContext& context) {
-        return compareScorers(*scorer, *other, batch, context);
+      [scorer = std::move(scorer), other = std::move(other), batch = std::move(batch),
+       gold = std::move(gold)](JobContext& context) {
+        return compareScorers(*scorer, *other, batch, gold, context);
       },
       [](Napi::Env env, const std::vector<float>& kl) {
         auto object = Napi::Object::New(env);
@@ -40,7 +57,8 @@ Napi::Value startCompare(const Napi::CallbackInfo& info, Channel& channel, std::
 Napi::Value startGenerate(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer) {
   auto source = toTokenRows(info[0], "source");
   GenerateOptions generation;
-  const CallOptions options = readCallOptions(info[1], [&](Options& own) {
+  GoldEdits gold;
+  const CallOptions options = readAnswerOptions(info[1], gold, [&](Options& own) {
     generation.maxNewTokens = own.integer("maxNewTokens", generation.maxNewTokens);
     generation.stopAtEnd = own.boolean("stopAtEnd", generation.stopAtEnd);
   });
@@ -50,9 +68,8 @@ Napi::Value startGenerate(const Napi::CallbackInfo& info, Channel& channel, std:
   }
   return start(
       info.Env(), channel, options,
-      [scorer = std::move(scorer), source = std::move(source), generation](JobContext& context) {
-        return scorer->generate(source, generation, context);
-      },
+      [scorer = std::move(scorer), source = std::move(source), gold = std::move(gold),
+       generation](JobContext& context) { return scorer->generate(source, gold, generation, context); },
       &fromGeneration);
 }
 

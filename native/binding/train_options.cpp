@@ -4,9 +4,12 @@
 
 namespace seprog::binding {
 
-StepOptions readStepOptions(const Napi::Value& value) {
+StepOptions readStepOptions(const Napi::Value& value, const std::function<void(Options&)>& readOwn) {
   double learningRate = 0;
-  CallOptions call = readCallOptions(value, [&](Options& own) { learningRate = own.number("learningRate"); });
+  CallOptions call = readCallOptions(value, [&](Options& own) {
+    learningRate = own.number("learningRate");
+    if (readOwn) readOwn(own);
+  });
   if (learningRate < 0) {
     fail(ErrorCode::ConfigInvalid,
          "expected 0 or more for `options.learningRate` but received " + std::to_string(learningRate));

@@ -11,8 +11,8 @@ struct StepOptions {
   CallOptions call;
   double learningRate;
 };
-/// `learningRate` is required, 0 or more.
-StepOptions readStepOptions(const Napi::Value& value);
+/// `learningRate` is required, 0 or more. `readOwn` reads further keys.
+StepOptions readStepOptions(const Napi::Value& value, const std::function<void(Options&)>& readOwn = nullptr);
 
 struct SaveOptions {
   CallOptions call;

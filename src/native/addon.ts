@@ -74,11 +74,23 @@ export interface CallOptions {
   readonly measure?: boolean;
 }
 
+/** Options of a call that answers rows. */
+export interface AnswerOptions extends CallOptions {
+  /**
+   * What the oracle variants of an editor read, one value a row: the edit in whose scope the row is, counted in the order
+   * of the edits, or −1. Others ignore it. DATA_INVALID when it is needed and missing, or of another length.
+   */
+  readonly goldEdits?: Int32Array;
+}
+
 /** A spec object as the core's option reader decodes it; unknown keys are CONFIG_INVALID. */
 export type Spec = { readonly [key: string]: SpecValue };
 export type SpecValue = null | boolean | number | string | readonly SpecValue[] | Spec;
 
-/** Scope decision per row: `logit` > 0 means in scope; `selected` is the arg-max edit row (−1: empty memory). */
+/**
+ * Scope decision per row: `logit` > 0 means in scope; `selected` is the arg-max edit row (−1: empty memory, or an editor
+ * without attention). Absent for models without a scope classifier.
+ */
 export interface ScopeDecision {
   readonly logit: Float32Array;
   readonly selected: Int32Array;
@@ -99,25 +111,28 @@ export interface Generation extends Measured {
   readonly scope?: ScopeDecision;
 }
 
-export interface GenerateOptions extends CallOptions {
+export interface GenerateOptions extends AnswerOptions {
   /** Default 32. */
   readonly maxNewTokens?: number;
   /** Default true. */
   readonly stopAtEnd?: boolean;
 }
 
-/** Named figures of a step: `loss`, `gradNorm` and what the trainable adds (`scopeLoss`, `promptLoss`, …). */
+/**
+ * Named figures of a step: `loss`, `gradNorm` and what the trainable adds (`scopeLoss`, `promptLoss`, …); of an edit: what
+ * fitting weights to it took (`steps`, `editLoss`, …), none where nothing is fitted.
+ */
 export interface StepResult extends Measured {
   readonly figures: { readonly [name: string]: number };
 }
 
 export interface NativeScorer {
-  score(batch: PairRows, options?: CallOptions): Promise<TokenScores>;
+  score(batch: PairRows, options?: AnswerOptions): Promise<TokenScores>;
   /** KL(p_this ‖ p_other) per target token, [N]: call it on the reference model. */
   compare(
     other: NativeScorer,
     batch: PairRows,
-    options?: CallOptions,
+    options?: AnswerOptions,
   ): Promise<{ readonly kl: Float32Array } & Measured>;
   generate(source: TokenRows, options?: GenerateOptions): Promise<Generation>;
   dispose(): Promise<void>;
@@ -157,9 +172,10 @@ export interface NativeEditor {
   readonly kind: string;
   /** A start that depends on data, before the first step; UNSUPPORTED for editors without one. */
   calibrate(sample: EpisodeBatch, options?: CallOptions): Promise<StepResult>;
+  /** `rateFactor`: what the schedule makes of a full rate at this step (default 1); rates of the spec follow it. */
   trainStep(
     batch: EpisodeBatch,
-    options: CallOptions & { readonly learningRate: number },
+    options: CallOptions & { readonly learningRate: number; readonly rateFactor?: number },
   ): Promise<StepResult>;
   validate(batch: EpisodeBatch, options?: CallOptions): Promise<StepResult>;
   save(directory: string, options?: SaveOptions): Promise<void>;
@@ -170,7 +186,7 @@ export interface NativeEditor {
     requests: EditRequests,
     onto: NativeModel | NativeEditedModel,
     options?: CallOptions,
-  ): Promise<{ readonly model: NativeEditedModel } & Measured>;
+  ): Promise<{ readonly model: NativeEditedModel } & StepResult>;
   /** UNSUPPORTED for editors without a memory. */
   createMemory(options?: CallOptions): Promise<NativeEditMemory>;
   loadMemory(path: string, options?: CallOptions): Promise<NativeEditMemory>;

@@ -1,4 +1,4 @@
-import type { EditRequests, EpisodeBatch, Measured, NativeEditor, StepResult } from "./addon.js";
+import type { EditRequests, EpisodeBatch, NativeEditor, StepResult } from "./addon.js";
 import { type CallOptions, call, type MeasuredCallOptions } from "./call.js";
 import { EditMemory } from "./edit_memory.js";
 import { Handle } from "./handle.js";
@@ -6,6 +6,8 @@ import { type AnyModel, EditedModel } from "./model.js";
 
 export interface StepOptions extends MeasuredCallOptions {
   readonly learningRate: number;
+  /** What the schedule makes of a full rate at this step, default 1: rates that the spec sets apart follow it. */
+  readonly rateFactor?: number;
 }
 
 export interface SaveOptions extends CallOptions {
@@ -18,7 +20,8 @@ export interface MemoryViewOptions extends CallOptions {
   readonly gate?: "scope" | "always";
 }
 
-export interface Edited extends Measured {
+/** `figures`: what fitting weights to the edits took; none where nothing is fitted. */
+export interface Edited extends StepResult {
   readonly model: EditedModel;
 }
 

@@ -12,7 +12,12 @@ import type {
 import { type CallOptions, call, type MeasuredCallOptions } from "./call.js";
 import { Handle } from "./handle.js";
 
-export interface GenerateOptions extends MeasuredCallOptions {
+export interface AnswerOptions extends MeasuredCallOptions {
+  /** One value a row, the edit in whose scope it is or −1: read by the oracle variants of an editor alone. */
+  readonly goldEdits?: Int32Array;
+}
+
+export interface GenerateOptions extends AnswerOptions {
   /** Default 32. */
   readonly maxNewTokens?: number;
   /** Default true; false decodes exactly `maxNewTokens`. */
@@ -31,17 +36,17 @@ export interface Divergence extends Measured {
 
 /**
  * Anything that answers: a base model or an edited one. Immutable from outside.
- * Every method throws SeprogError DISPOSED, DATA_INVALID (ids outside the vocabulary, rows that do not fit together),
- * OUT_OF_MEMORY, or the signal's reason.
+ * Every method throws SeprogError DISPOSED, DATA_INVALID (ids outside the vocabulary, rows that do not fit together, gold
+ * edits that are needed and missing), OUT_OF_MEMORY, or the signal's reason.
  */
 abstract class Scorer<Native extends NativeScorer> extends Handle<Native> {
   /** Teacher-forced scores of the target tokens. */
-  score(batch: PairRows, options?: MeasuredCallOptions): Promise<TokenScores> {
+  score(batch: PairRows, options?: AnswerOptions): Promise<TokenScores> {
     return call(options, (native) => this.native.score(batch, native));
   }
 
   /** KL(p_this ‖ p_other) per target token: call it on the reference model (metrics.md §6). */
-  compare(other: AnyModel, batch: PairRows, options?: MeasuredCallOptions): Promise<Divergence> {
+  compare(other: AnyModel, batch: PairRows, options?: AnswerOptions): Promise<Divergence> {
     return call(options, (native) => this.native.compare(other.native, batch, native));
   }
 

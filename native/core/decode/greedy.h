@@ -18,5 +18,8 @@ struct GenerateOptions {
 /// A classifier gives its one class id, whatever the options. Cancellation is checked between tokens. Source: models.md section 9.
 TokenRows generateGreedy(const Architecture& architecture, const Weights& weights, const Encoded& encoded,
                          const Prompt& prompt, const GenerateOptions& options, JobContext& context);
+/// The same from a state of `rows` rows that no one has read from yet.
+TokenRows generateGreedy(const Architecture& architecture, DecodeState& state, int64_t rows,
+                         const GenerateOptions& options, JobContext& context);
 
 }  // namespace seprog

@@ -22,8 +22,9 @@ class BaseScorer : public Scorer {
 
   const Model& base() const override { return *model_; }
 
-  TokenScores score(const PairRows& batch, JobContext& context) const override {
+  TokenScores score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const override {
     at::NoGradGuard noGrad;
+    checkGold(gold, batch.rows());
     TokenScores scores;
     prepareScores(batch, scores);
     const Targets targets = targetsOf(batch, *model_);
@@ -37,17 +38,19 @@ class BaseScorer : public Scorer {
     return scores;
   }
 
-  at::Tensor targetLogits(const PairRows& batch, JobContext& context) const override {
+  at::Tensor targetLogits(const PairRows& batch, const GoldEdits& gold, JobContext& context) const override {
     at::NoGradGuard noGrad;
+    checkGold(gold, batch.rows());
     const Targets targets = targetsOf(batch, *model_);
     const Encoded encoded = encode(batch.source, context);
     const auto phase = context.phase("decode");
     return model_->architecture->targetLogits(model_->weights, encoded, targets, {});
   }
 
-  Generation generate(const TokenRows& source, const GenerateOptions& options,
+  Generation generate(const TokenRows& source, const GoldEdits& gold, const GenerateOptions& options,
                       JobContext& context) const override {
     at::NoGradGuard noGrad;
+    checkGold(gold, source.rows());
     const Encoded encoded = encode(source, context);
     const auto phase = context.phase("decode");
     return {generateGreedy(*model_->architecture, model_->weights, encoded, {}, options, context), {}};
@@ -112,11 +115,11 @@ std::shared_ptr<Scorer> baseScorer(std::shared_ptr<const Model> model) {
 }
 
 std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited, const PairRows& batch,
-                                  JobContext& context) {
+                                  const GoldEdits& gold, JobContext& context) {
   at::NoGradGuard noGrad;
-  const at::Tensor reference_NV = reference.targetLogits(batch, context);
+  const at::Tensor reference_NV = reference.targetLogits(batch, gold, context);
   context.checkCancelled();
-  const at::Tensor edited_NV = edited.targetLogits(batch, context);
+  const at::Tensor edited_NV = edited.targetLogits(batch, gold, context);
   if (reference_NV.sizes() != edited_NV.sizes()) {
     fail(ErrorCode::ShapeMismatch, "expected two models of one vocabulary for `compare` but received " +
                                        std::to_string(reference_NV.size(1)) + " and " +

@@ -17,8 +17,17 @@ namespace seprog {
 /// What a prefixed or routed model decided per row; empty for others.
 struct ScopeDecision {
   std::vector<float> logit;       // ℓ(x); in scope iff > 0
-  std::vector<int32_t> selected;  // arg-max edit of α; −1 with an empty memory
+  std::vector<int32_t> selected;  // arg-max edit of α; −1 with an empty memory or without attention
 };
+
+/// The truth that oracle variants read, one value a row: the edit in whose scope the row is, counted in the order
+/// of the memory, or −1. Empty where nobody needs it.
+using GoldEdits = std::vector<int32_t>;
+/// Throws DATA_INVALID when there are gold edits but not one a row.
+void checkGold(const GoldEdits& gold, int64_t rows);
+
+/// Named figures of a step or an edit: "loss", "gradNorm", and what the editor adds.
+using Figures = std::vector<std::pair<std::string, double>>;
 
 /// Per target token in row order (N = Σ target lengths), and per row.
 struct TokenScores {
@@ -33,16 +42,28 @@ struct Generation {
   ScopeDecision scope;
 };
 
-/// Anything that answers: a base model, an overlay, a router, a prefixed model. Immutable from outside.
+/// Anything that answers: a base model, an overlay, a router, a prefixed model. Immutable from outside. Those
+/// that read no gold edits ignore them; those that need them throw DATA_INVALID without.
 class Scorer {
  public:
   virtual ~Scorer() = default;
   virtual const Model& base() const = 0;
-  virtual TokenScores score(const PairRows& batch, JobContext& context) const = 0;
+  virtual TokenScores score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const = 0;
   /// Teacher-forced logits at target positions, [N, V]; what compare() takes KL over.
-  virtual at::Tensor targetLogits(const PairRows& batch, JobContext& context) const = 0;
-  virtual Generation generate(const TokenRows& source, const GenerateOptions& options,
+  virtual at::Tensor targetLogits(const PairRows& batch, const GoldEdits& gold,
+                                  JobContext& context) const = 0;
+  virtual Generation generate(const TokenRows& source, const GoldEdits& gold, const GenerateOptions& options,
                               JobContext& context) const = 0;
+  /// What making it took and found; empty for scorers that are made in one go.
+  virtual Figures editFigures() const { return {}; }
+
+  TokenScores score(const PairRows& batch, JobContext& context) const { return score(batch, {}, context); }
+  at::Tensor targetLogits(const PairRows& batch, JobContext& context) const {
+    return targetLogits(batch, {}, context);
+  }
+  Generation generate(const TokenRows& source, const GenerateOptions& options, JobContext& context) const {
+    return generate(source, {}, options, context);
+  }
 };
 
 /// The unedited model as a scorer.
@@ -50,7 +71,14 @@ std::shared_ptr<Scorer> baseScorer(std::shared_ptr<const Model> model);
 
 /// KL(p_base ‖ p_edited) per target token [N], first argument = `reference` (metrics.md section 6).
 std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited, const PairRows& batch,
-                                  JobContext& context);
+                                  const GoldEdits& gold, JobContext& context);
+
+/// The learning rate of a step.
+struct StepRate {
+  StepRate(double learningRate, double scheduleFactor = 1.0) : value(learningRate), factor(scheduleFactor) {}
+  double value;
+  double factor;  // what the schedule makes of a full rate at this step: rates of their own follow it too
+};
 
 /// n episodes of K edits each, packed: all row groups have n·K rows, episode after episode.
 /// In-scope row i belongs to edit i of the same episode. `editText` is tokenised for the editor's own encoder.
@@ -65,9 +93,6 @@ struct EpisodeBatch {
   PairRows inScope;
   PairRows outScope;
 };
-
-/// Named figures of a step: "loss", "gradNorm", and what the editor adds.
-using Figures = std::vector<std::pair<std::string, double>>;
 
 /// Edits to apply: rows of x_e → y_e, the edit text for the editor's encoder, and a label per edit for people.
 struct EditRequests {
@@ -85,7 +110,7 @@ class Editor {
   virtual Figures calibrate(const EpisodeBatch& sample, JobContext& context);
   /// One optimiser step. A throw or a cancel leaves parameters and optimiser state as they were;
   /// a non-finite loss or gradient is NON_FINITE.
-  virtual Figures trainStep(const EpisodeBatch& batch, double learningRate, JobContext& context) = 0;
+  virtual Figures trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) = 0;
   /// The same losses without a step or a graph.
   virtual Figures validate(const EpisodeBatch& batch, JobContext& context) = 0;
   /// editor.json + editor.safetensors [+ optimizer.safetensors] in an existing directory, each written atomically.

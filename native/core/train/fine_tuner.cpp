@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "../error.h"
@@ -136,11 +135,9 @@ class Tuner : public FineTuner {
         token.losses = tokenNll(states_ND, head, targets.labels_N);
       }
       const double loss = -token.losses.logProb_N.to(at::kDouble).mean().item<double>();
-      const at::Tensor wrong_N = token.losses.argmax_N.ne(targets.labels_N).to(at::kLong);
-      const at::Tensor wrong_B =
-          at::zeros({batch.rows()}, wrong_N.options()).index_add_(0, targets.rowOf_N, wrong_N);
       result.figures = {{"loss", demandFinite(loss, "loss")},
-                        {"rowAccuracy", wrong_B.eq(0).to(at::kDouble).mean().item<double>()}};
+                        {"rowAccuracy", static_cast<double>(countRightRows(token.losses, targets)) /
+                                            static_cast<double>(batch.rows())}};
     }
     if (!withGradients) return result;
 
@@ -148,15 +145,7 @@ class Tuner : public FineTuner {
     const auto phase = context.phase("backward");
     std::vector<at::Tensor> outputs = {states_ND};
     std::vector<at::Tensor> outputGradients = {token.h_ND};
-    // The head takes part as an output of its own: its weight may be the embedding table as well.
-    if (head.weight_VD.requires_grad()) {
-      outputs.push_back(head.weight_VD);
-      outputGradients.push_back(token.weight_VD);
-    }
-    if (head.bias_V.defined() && head.bias_V.requires_grad()) {
-      outputs.push_back(head.bias_V);
-      outputGradients.push_back(token.bias_V);
-    }
+    appendHead(head, token, outputs, outputGradients);
     std::vector<at::Tensor> gradients =
         torch::autograd::grad(outputs, leaves, outputGradients, std::nullopt, false, true);
     for (size_t i = 0; i < names.size(); ++i) {

@@ -6,6 +6,7 @@
 #include <ATen/ops/log.h>
 #include <ATen/ops/max.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -96,6 +97,29 @@ TokenLossGradients tokenNllGradients(const at::Tensor& h_ND, const Head& head, c
                          });
   if (head.scale != 1) out.h_ND.mul_(head.scale);
   return out;
+}
+
+bool isTrained(const Head& head) {
+  return head.weight_VD.requires_grad() || (head.bias_V.defined() && head.bias_V.requires_grad());
+}
+
+void appendHead(const Head& head, const TokenLossGradients& token, std::vector<at::Tensor>& outputs,
+                std::vector<at::Tensor>& outputGradients) {
+  if (head.weight_VD.requires_grad()) {
+    outputs.push_back(head.weight_VD);
+    outputGradients.push_back(token.weight_VD);
+  }
+  if (head.bias_V.defined() && head.bias_V.requires_grad()) {
+    outputs.push_back(head.bias_V);
+    outputGradients.push_back(token.bias_V);
+  }
+}
+
+int64_t countRightRows(const TokenLosses& losses, const Targets& targets) {
+  const at::Tensor wrong_N = losses.argmax_N.ne(targets.labels_N).to(at::kLong);
+  const at::Tensor wrong_B =
+      at::zeros({targets.tokens.rows()}, wrong_N.options()).index_add_(0, targets.rowOf_N, wrong_N);
+  return wrong_B.eq(0).sum().item<int64_t>();
 }
 
 double demandFinite(double value, const char* figure) {

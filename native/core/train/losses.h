@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "../models/model.h"
 
 namespace seprog {
@@ -27,6 +29,15 @@ struct TokenLossGradients {
 /// for the head. Hand `h_ND` of the result to autograd as the gradient of the graph that made the states.
 TokenLossGradients tokenNllGradients(const at::Tensor& h_ND, const Head& head, const at::Tensor& labels_N,
                                      const at::Tensor& weight_N, bool trainHead);
+
+bool isTrained(const Head& head);
+/// Appends the head and its gradients to what autograd starts from: a trained head takes part as an output of
+/// its own, because its weight may be the embedding table as well.
+void appendHead(const Head& head, const TokenLossGradients& token, std::vector<at::Tensor>& outputs,
+                std::vector<at::Tensor>& outputGradients);
+
+/// How many rows have no wrong target token.
+int64_t countRightRows(const TokenLosses& losses, const Targets& targets);
 
 /// The value itself; throws NON_FINITE naming the figure of a training step when it is a NaN or an infinity.
 double demandFinite(double value, const char* figure);

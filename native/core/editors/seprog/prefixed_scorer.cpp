@@ -1,13 +1,18 @@
 #include "prefixed_scorer.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
+#include "../../error.h"
 #include "../base_scorer.h"
+#include "soft_gate.h"
 
 namespace seprog {
 namespace {
@@ -27,134 +32,225 @@ std::vector<int64_t> placesOf(const std::vector<int64_t>& rows, const TokenRows&
   return places;
 }
 
+std::vector<int64_t> allRows(int64_t rows) {
+  std::vector<int64_t> all(rows);
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
 }  // namespace
 
-PrefixedScorer::PrefixedScorer(std::shared_ptr<const Model> base,
+PrefixedScorer::PrefixedScorer(std::shared_ptr<const Model> base, Model answering,
                                std::shared_ptr<const SeprogModules> modules,
-                               std::shared_ptr<EditMemory> memory, Gate gate)
-    : base_(std::move(base)), modules_(std::move(modules)), memory_(std::move(memory)), gate_(gate) {}
+                               std::shared_ptr<EditMemory> memory, Gate gate, Figures editFigures)
+    : base_(std::move(base)),
+      answering_(std::move(answering)),
+      modules_(std::move(modules)),
+      memory_(std::move(memory)),
+      gate_(gate),
+      editFigures_(std::move(editFigures)) {}
 
 Encoded PrefixedScorer::encode(const TokenRows& source, JobContext& context) const {
   const auto phase = context.phase("encode");
-  return base_->architecture->encode(base_->weights, sourceOf(source, *base_));
+  return answering_.architecture->encode(answering_.weights, sourceOf(source, answering_));
 }
 
-PrefixedScorer::Decision PrefixedScorer::decide(const Encoded& encoded, JobContext& context) const {
+void PrefixedScorer::checkOracle(const GoldEdits& gold, int64_t rows) const {
+  checkGold(gold, rows);
+  const SeprogSpec& spec = modules_->spec();
+  if (!spec.needsGoldEdits()) return;
+  if (gold.empty() && rows > 0) {
+    fail(ErrorCode::DataInvalid,
+         "expected the gold edit of each row for `goldEdits` but received none; the variant \"" +
+             spec.variantName() + "\" reads them");
+  }
+  for (size_t b = 0; b < gold.size(); ++b) {
+    if (gold[b] >= -1 && gold[b] < memory_->size()) continue;
+    fail(ErrorCode::DataInvalid, "expected -1 or one of the " + std::to_string(memory_->size()) +
+                                     " edits for `goldEdits[" + std::to_string(b) + "]` but received " +
+                                     std::to_string(gold[b]));
+  }
+}
+
+SeprogModules::Selection PrefixedScorer::select(const at::Tensor& b_BDb, const at::Tensor& H_KH,
+                                                const GoldEdits& gold) const {
+  const at::Tensor H_1KH = H_KH.unsqueeze(0);
+  SeprogModules::Selection selection = modules_->select(b_BDb.unsqueeze(0), H_1KH);  // R7
+  if (modules_->spec().variant != Variant::OracleEdit) return selection;
+  // Rows in scope of an edit get a one-hot α; of the others nobody knows better.
+  for (size_t b = 0; b < gold.size(); ++b) {
+    if (gold[b] < 0) continue;
+    at::Tensor alpha_K = selection.alpha_nRK.select(1, static_cast<int64_t>(b)).squeeze(0);
+    alpha_K.zero_().select(0, gold[b]).fill_(1.0);
+  }
+  selection.h_nRH = at::bmm(selection.alpha_nRK, H_1KH);
+  return selection;
+}
+
+bool PrefixedScorer::isPrompted(float logit, int32_t gold) const {
+  if (gate_ == Gate::Always) return true;
+  switch (modules_->spec().variant) {
+    case Variant::NoClassifier:
+    case Variant::NoSelect:
+      return true;
+    case Variant::OracleGate:
+      return gold >= 0;
+    case Variant::Seprog:
+    case Variant::Finetune:
+    case Variant::OracleEdit:
+    case Variant::SoftGate:
+    case Variant::NoAtt:
+      return logit > 0.0f;  // e(x) > 0.5, strictly
+  }
+  return false;
+}
+
+PrefixedScorer::Decision PrefixedScorer::decide(const Encoded& encoded, const GoldEdits& gold,
+                                                JobContext& context) const {
   const int64_t rows = encoded.h_BSD.size(0);
+  const SeprogSpec& spec = modules_->spec();
+  checkOracle(gold, rows);
   Decision decision;
   if (memory_->size() == 0) {  // nothing is in the scope of no edit
-    decision.scope.logit.assign(rows, -std::numeric_limits<float>::infinity());
-    decision.scope.selected.assign(rows, -1);
-    decision.plain.resize(rows);
-    std::iota(decision.plain.begin(), decision.plain.end(), 0);
+    if (spec.hasClassifier()) {
+      decision.scope.logit.assign(rows, -std::numeric_limits<float>::infinity());
+      decision.scope.selected.assign(rows, -1);
+    }
+    decision.shares.push_back({allRows(rows), {}, {}});
     return decision;
   }
 
-  at::Tensor b_BDb, h_BH;
+  at::Tensor b_BDb, h_BH, logit_B;
   {
     const auto phase = context.phase("retrieve");
-    b_BDb = pool(encoded.h_BSD, encoded.source, modules_->spec().basePool);  // R6
-    const at::Tensor H_KH = memory_->embeddings_KH().to(base_->device);
-    const auto [alpha_1BK, h_1BH] = modules_->select(b_BDb.unsqueeze(0), H_KH.unsqueeze(0));  // R7
+    b_BDb = pool(encoded.h_BSD, encoded.source, spec.basePool);  // R6
+    const auto [alpha_1BK, h_1BH] = select(b_BDb, memory_->embeddings_KH().to(base_->device), gold);
     h_BH = h_1BH.squeeze(0);
-    const at::Tensor selected_B = alpha_1BK.squeeze(0).argmax(1).to(at::kCPU, at::kInt).contiguous();
-    const int32_t* selected = selected_B.const_data_ptr<int32_t>();
-    decision.scope.selected.assign(selected, selected + rows);
-  }
-  {
-    const auto phase = context.phase("classify");
-    const at::Tensor logit_B = modules_->scopeLogit(h_BH, b_BDb).to(at::kCPU).contiguous();  // R8
-    const float* logit = logit_B.const_data_ptr<float>();
-    decision.scope.logit.assign(logit, logit + rows);
-    for (int64_t b = 0; b < rows; ++b) {
-      const bool inScope = gate_ == Gate::Always || logit[b] > 0.0f;  // e(x) > 0.5, strictly
-      (inScope ? decision.prompted : decision.plain).push_back(b);
+    if (spec.hasClassifier() && spec.hasAttention()) {
+      const at::Tensor selected_B = alpha_1BK.squeeze(0).argmax(1).to(at::kCPU, at::kInt).contiguous();
+      const int32_t* selected = selected_B.const_data_ptr<int32_t>();
+      decision.scope.selected.assign(selected, selected + rows);
+    } else if (spec.hasClassifier()) {
+      decision.scope.selected.assign(rows, -1);
     }
   }
-  if (!decision.prompted.empty()) {
+  Share plain, prompted;
+  {
+    const auto phase = context.phase("classify");
+    if (spec.hasClassifier()) {
+      logit_B = modules_->scopeLogit(h_BH, b_BDb);  // R8
+      const at::Tensor onCpu = logit_B.to(at::kCPU).contiguous();
+      const float* logit = onCpu.const_data_ptr<float>();
+      decision.scope.logit.assign(logit, logit + rows);
+    }
+    if (gate_ == Gate::Scope && spec.variant == Variant::SoftGate) {
+      prompted = {allRows(rows), {}, logit_B};
+    } else {
+      for (int64_t b = 0; b < rows; ++b) {
+        const float logit = spec.hasClassifier() ? decision.scope.logit[b] : 0.0f;
+        (isPrompted(logit, gold.empty() ? -1 : gold[b]) ? prompted : plain).rows.push_back(b);
+      }
+    }
+  }
+  if (!plain.rows.empty()) decision.shares.push_back(std::move(plain));
+  if (!prompted.rows.empty()) {
     const auto phase = context.phase("prompt");
-    decision.prompts_RPD =
-        modules_->prompts(h_BH.index_select(0, indices(decision.prompted, base_->device)));  // R9
+    prompted.prompts_RPD =
+        modules_->prompts(h_BH.index_select(0, indices(prompted.rows, base_->device)));  // R9
+    decision.shares.push_back(std::move(prompted));
   }
   return decision;
 }
 
 template <typename Answer>
-void PrefixedScorer::eachKind(const Decision& decision, const Encoded& encoded, Answer&& answer) const {
-  const auto only = [&](const std::vector<int64_t>& rows) {
-    return static_cast<int64_t>(rows.size()) == encoded.h_BSD.size(0)
-               ? encoded
-               : encoded.select(indices(rows, base_->device));
-  };
-  if (!decision.plain.empty()) answer(decision.plain, only(decision.plain), at::Tensor());
-  if (!decision.prompted.empty()) answer(decision.prompted, only(decision.prompted), decision.prompts_RPD);
+void PrefixedScorer::eachShare(const Decision& decision, const Encoded& encoded, Answer&& answer) const {
+  for (const Share& share : decision.shares) {
+    const bool all = static_cast<int64_t>(share.rows.size()) == encoded.h_BSD.size(0);
+    answer(share, all ? encoded : encoded.select(indices(share.rows, base_->device)));
+  }
 }
 
-TokenScores PrefixedScorer::score(const PairRows& batch, JobContext& context) const {
+TokenScores PrefixedScorer::score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const {
   at::NoGradGuard noGrad;
   TokenScores scores;
   prepareScores(batch, scores);
-  const Targets all = targetsOf(batch, *base_);
+  const Targets all = targetsOf(batch, answering_);
   const Encoded encoded = encode(batch.source, context);
-  Decision decision = decide(encoded, context);
+  Decision decision = decide(encoded, gold, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
-  eachKind(decision, encoded,
-           [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
-             const Targets targets = all.select(indices(rows, base_->device));
-             const at::Tensor states_ND =
-                 base_->architecture->targetStates(base_->weights, part, targets, prompt);
-             scoreStates(*base_, states_ND, targets, placesOf(rows, batch.target), scores);
-           });
+  eachShare(decision, encoded, [&](const Share& share, const Encoded& part) {
+    const Targets targets = all.select(indices(share.rows, base_->device));
+    const std::vector<int64_t> places = placesOf(share.rows, batch.target);
+    const auto states = [&](const Prompt& prompt) {
+      return answering_.architecture->targetStates(answering_.weights, part, targets, prompt);
+    };
+    const at::Tensor states_ND = states(modules_->promptOf(share.prompts_RPD));
+    if (share.logit_R.defined()) {
+      scoreMixed(answering_, states_ND, states({}), share.logit_R.index_select(0, targets.rowOf_N), targets,
+                 places, scores);
+    } else {
+      scoreStates(answering_, states_ND, targets, places, scores);
+    }
+  });
   sumRows(batch, scores);
   scores.scope = std::move(decision.scope);
   return scores;
 }
 
-at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, JobContext& context) const {
+at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, const GoldEdits& gold,
+                                        JobContext& context) const {
   at::NoGradGuard noGrad;
-  const Targets all = targetsOf(batch, *base_);
+  const Targets all = targetsOf(batch, answering_);
   const Encoded encoded = encode(batch.source, context);
-  const Decision decision = decide(encoded, context);
+  const Decision decision = decide(encoded, gold, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
   at::Tensor logits_NV;
-  eachKind(decision, encoded,
-           [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
-             const Targets targets = all.select(indices(rows, base_->device));
-             const at::Tensor part_NV =
-                 base_->architecture->targetLogits(base_->weights, part, targets, prompt);
-             if (static_cast<int64_t>(rows.size()) == batch.rows()) {
-               logits_NV = part_NV;
-               return;
-             }
-             if (!logits_NV.defined()) {
-               logits_NV = at::empty({static_cast<int64_t>(batch.target.ids.size()), part_NV.size(1)},
-                                     part_NV.options());
-             }
-             logits_NV.index_copy_(0, indices(placesOf(rows, batch.target), base_->device), part_NV);
-           });
+  eachShare(decision, encoded, [&](const Share& share, const Encoded& part) {
+    const Targets targets = all.select(indices(share.rows, base_->device));
+    const auto logits = [&](const Prompt& prompt) {
+      return answering_.architecture->targetLogits(answering_.weights, part, targets, prompt);
+    };
+    at::Tensor part_NV = logits(modules_->promptOf(share.prompts_RPD));
+    if (share.logit_R.defined()) {
+      part_NV = mixLogProb(part_NV, logits({}), share.logit_R.index_select(0, targets.rowOf_N));
+    }
+    if (static_cast<int64_t>(share.rows.size()) == batch.rows()) {
+      logits_NV = part_NV;
+      return;
+    }
+    if (!logits_NV.defined()) {
+      logits_NV =
+          at::empty({static_cast<int64_t>(batch.target.ids.size()), part_NV.size(1)}, part_NV.options());
+    }
+    logits_NV.index_copy_(0, indices(placesOf(share.rows, batch.target), base_->device), part_NV);
+  });
   return logits_NV;
 }
 
-Generation PrefixedScorer::generate(const TokenRows& source, const GenerateOptions& options,
-                                    JobContext& context) const {
+Generation PrefixedScorer::generate(const TokenRows& source, const GoldEdits& gold,
+                                    const GenerateOptions& options, JobContext& context) const {
   at::NoGradGuard noGrad;
   const Encoded encoded = encode(source, context);
-  Decision decision = decide(encoded, context);
+  Decision decision = decide(encoded, gold, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
   std::vector<std::vector<int32_t>> answers(source.rows());
-  eachKind(decision, encoded,
-           [&](const std::vector<int64_t>& rows, const Encoded& part, const at::Tensor& prompt) {
-             const TokenRows tokens =
-                 generateGreedy(*base_->architecture, base_->weights, part, prompt, options, context);
-             auto next = tokens.ids.begin();
-             for (size_t r = 0; r < rows.size(); ++r) {
-               answers[rows[r]].assign(next, next + tokens.lengths[r]);
-               next += tokens.lengths[r];
-             }
-           });
+  eachShare(decision, encoded, [&](const Share& share, const Encoded& part) {
+    const auto start = [&](const Prompt& prompt) {
+      return answering_.architecture->startDecode(answering_.weights, part, prompt);
+    };
+    std::unique_ptr<DecodeState> state = start(modules_->promptOf(share.prompts_RPD));
+    if (share.logit_R.defined()) state = mixDecoding(std::move(state), start({}), share.logit_R);
+    const TokenRows tokens = generateGreedy(*answering_.architecture, *state,
+                                            static_cast<int64_t>(share.rows.size()), options, context);
+    auto next = tokens.ids.begin();
+    for (size_t r = 0; r < share.rows.size(); ++r) {
+      answers[share.rows[r]].assign(next, next + tokens.lengths[r]);
+      next += tokens.lengths[r];
+    }
+  });
   Generation generation;
   for (const std::vector<int32_t>& answer : answers) {
     generation.tokens.ids.insert(generation.tokens.ids.end(), answer.begin(), answer.end());

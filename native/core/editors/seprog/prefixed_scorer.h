@@ -1,5 +1,5 @@
 // A base model that answers in-scope inputs behind a generated prompt, all others as it is (seprog.md section
-// 6).
+// 6), and the variants of that rule (ablations.md).
 #pragma once
 
 #include <memory>
@@ -10,42 +10,61 @@
 
 namespace seprog {
 
+/// Scope: as the variant decides. Always: every row is prompted.
 enum class Gate { Scope, Always };
 
 class PrefixedScorer : public Scorer {
  public:
-  /// `memory` stays shared: its later changes are seen by the next call.
-  PrefixedScorer(std::shared_ptr<const Model> base, std::shared_ptr<const SeprogModules> modules,
-                 std::shared_ptr<EditMemory> memory, Gate gate);
+  using Scorer::generate;
+  using Scorer::score;
+  using Scorer::targetLogits;
+
+  /// `answering` is `base` or the base with tuned weights. `memory` stays shared: its later changes are seen
+  /// by the next call.
+  PrefixedScorer(std::shared_ptr<const Model> base, Model answering,
+                 std::shared_ptr<const SeprogModules> modules, std::shared_ptr<EditMemory> memory, Gate gate,
+                 Figures editFigures = {});
 
   const Model& base() const override { return *base_; }
-  TokenScores score(const PairRows& batch, JobContext& context) const override;
-  at::Tensor targetLogits(const PairRows& batch, JobContext& context) const override;
-  Generation generate(const TokenRows& source, const GenerateOptions& options,
+  TokenScores score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const override;
+  at::Tensor targetLogits(const PairRows& batch, const GoldEdits& gold, JobContext& context) const override;
+  Generation generate(const TokenRows& source, const GoldEdits& gold, const GenerateOptions& options,
                       JobContext& context) const override;
+  Figures editFigures() const override { return editFigures_; }
 
   const EditMemory& memory() const { return *memory_; }
   Gate gate() const { return gate_; }
+  bool fittedAtEdit() const { return modules_->spec().fitsAtEdit(); }
 
  private:
+  /// Rows that are answered alike: plain without prompts, prompted with them, mixed with logits beside them.
+  struct Share {
+    std::vector<int64_t> rows;
+    at::Tensor prompts_RPD;
+    at::Tensor logit_R;
+  };
   struct Decision {
     ScopeDecision scope;
-    std::vector<int64_t> plain;     // rows the base answers
-    std::vector<int64_t> prompted;  // rows it answers behind a prompt
-    at::Tensor prompts_RPD;         // of the prompted rows, in their order; undefined when there are none
+    std::vector<Share> shares;  // every row is in one
   };
   Encoded encode(const TokenRows& source, JobContext& context) const;
-  Decision decide(const Encoded& encoded, JobContext& context) const;
+  /// α of one batch: [1, B, K].
+  SeprogModules::Selection select(const at::Tensor& b_BDb, const at::Tensor& H_KH,
+                                  const GoldEdits& gold) const;
+  bool isPrompted(float logit, int32_t gold) const;
+  void checkOracle(const GoldEdits& gold, int64_t rows) const;
+  Decision decide(const Encoded& encoded, const GoldEdits& gold, JobContext& context) const;
 
-  /// Calls answer(rows, encoded rows, prompts) for each of the two kinds of rows that occurs; never both for
-  /// a row.
+  /// Calls answer(share, encoded rows) for each share.
   template <typename Answer>
-  void eachKind(const Decision& decision, const Encoded& encoded, Answer&& answer) const;
+  void eachShare(const Decision& decision, const Encoded& encoded, Answer&& answer) const;
 
   std::shared_ptr<const Model> base_;
+  Model answering_;
   std::shared_ptr<const SeprogModules> modules_;
   std::shared_ptr<EditMemory> memory_;
   Gate gate_;
+  Figures editFigures_;
 };
 
 }  // namespace seprog

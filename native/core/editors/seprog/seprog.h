@@ -20,9 +20,12 @@ class SeprogEditor : public Editor {
 };
 
 /// Spec keys (all but kind have defaults): kind, seed, promptLength 32, hiddenWidth 768, editPool mean|first, basePool
-/// mean|first|last, editActivation none|tanh|relu, scopeHead three_layer|two_layer, lambda 0.3, promptReduction
-/// token|sequence, promptInitScale 1, frequentIds 5000, promptPositions concat, clipNorm 5,
-/// optimizer {beta1 .9, beta2 .999, epsilon 1e-8}, editEncoder {source: "base"} or {source: "directory", path}.
+/// mean|first|last, editActivation none|tanh|relu, projectionStart default|whitened, scopeHead three_layer|two_layer,
+/// lambda 0.3, promptReduction token|sequence, promptInitScale 1, frequentIds 5000, promptPositions concat|keep,
+/// clipNorm 5, optimizer {beta1 .9, beta2 .999, epsilon 1e-8}, editEncoder {source: "base"} or {source: "directory",
+/// path}; variant seprog|finetune|noclassifier|noselect|oraclegate|oracleedit|softgate|noatt and, of finetune, finetune
+/// joint|edit_time, finetuneParameters last2|all, finetuneLearningRate 1e-5, finetuneSteps 100. Throws CONFIG_INVALID,
+/// also for promptPositions keep with a base that has no position vectors.
 std::shared_ptr<SeprogEditor> makeSeprog(const Json& spec, std::shared_ptr<const Model> base);
 
 }  // namespace seprog

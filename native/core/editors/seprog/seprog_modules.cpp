@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/softmax.h>
@@ -42,6 +43,15 @@ at::Tensor frequentRows(const at::Tensor& table_VD, const Architecture& base, in
 
 }  // namespace
 
+std::vector<std::string> tunedWeights(const SeprogSpec& spec, const Model& base) {
+  if (spec.finetuneParameters == FinetuneParameters::Last2) return base.architecture->editableWeights();
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : base.weights.flatten()) {
+    if (tensor.is_floating_point()) names.push_back(name);
+  }
+  return names;
+}
+
 SeprogModules::SeprogModules(const SeprogSpec& spec, const Model& editEncoder, const Model& base)
     : spec_(spec), encoder_(editEncoder.architecture), embeddingWidth_(base.architecture->embeddingWidth()) {
   at::NoGradGuard noGrad;
@@ -58,9 +68,9 @@ SeprogModules::SeprogModules(const SeprogSpec& spec, const Model& editEncoder, c
   };
   uniform("W_o", {h, d_edit}, d_edit);
   uniform("b_o", {h}, d_edit);
-  uniform("W_att", {h, d_b}, d_b);
+  if (spec.hasAttention()) uniform("W_att", {h, d_b}, d_b);
   int64_t in = h + d_b;
-  for (int64_t layer = 0; layer < spec.scopeLayers; ++layer) {
+  for (int64_t layer = 0; spec.hasClassifier() && layer < spec.scopeLayers; ++layer) {
     const int64_t out = layer + 1 < spec.scopeLayers ? h : 1;
     const std::string name = "NN_e." + std::to_string(layer);
     uniform(name + ".weight", {out, in}, in);
@@ -80,6 +90,11 @@ SeprogModules::SeprogModules(const SeprogSpec& spec, const Model& editEncoder, c
 
   for (const auto& [name, tensor] : editEncoder.weights.flatten()) {
     table.emplace(std::string(kEncoderPrefix) + name, tensor);
+  }
+  if (spec.tunesBase()) {
+    for (const std::string& name : tunedWeights(spec, base)) {
+      table.emplace(std::string(kBasePrefix) + name, base.weights.at(name));
+    }
   }
   for (auto& [name, tensor] : table) {
     tensor = tensor.detach().to(base.device, at::kFloat, false, true).contiguous();
@@ -105,8 +120,10 @@ SeprogModules SeprogModules::with(TensorTable parameters) const {
 
 SeprogModules SeprogModules::tracked() const {
   TensorTable leaves;
-  for (const auto& [name, tensor] : parameters_)
-    leaves.emplace(name, tensor.detach().set_requires_grad(true));
+  for (const auto& [name, tensor] : parameters_) {
+    const bool frozen = name.starts_with(kBasePrefix) && spec_.finetuneLearningRate == 0;
+    leaves.emplace(name, tensor.detach().set_requires_grad(!frozen));
+  }
   return with(std::move(leaves));
 }
 
@@ -114,6 +131,15 @@ SeprogModules SeprogModules::clone() const {
   TensorTable copies;
   for (const auto& [name, tensor] : parameters_) copies.emplace(name, tensor.clone());
   return with(std::move(copies));
+}
+
+Model SeprogModules::tuned(const Model& base) const {
+  if (!spec_.tunesBase()) return base;
+  TensorTable tuned;
+  for (const auto& [name, tensor] : parameters_) {
+    if (name.starts_with(kBasePrefix)) tuned.emplace(name.substr(kBasePrefix.size()), tensor);
+  }
+  return Model{base.architecture, base.weights.with(std::move(tuned)), base.device};
 }
 
 at::Tensor SeprogModules::poolEdits(const TokenBatch& z) const {
@@ -135,6 +161,12 @@ at::Tensor SeprogModules::embedEdits(const TokenBatch& z) const {
 }
 
 SeprogModules::Selection SeprogModules::select(const at::Tensor& b_nRDb, const at::Tensor& H_nKH) const {
+  if (!spec_.hasAttention()) {
+    const double uniform = 1.0 / static_cast<double>(H_nKH.size(1));
+    const at::Tensor alpha_nRK =
+        at::full({b_nRDb.size(0), b_nRDb.size(1), H_nKH.size(1)}, uniform, H_nKH.options());
+    return {alpha_nRK, at::bmm(alpha_nRK, H_nKH)};
+  }
   const double scale = 1.0 / std::sqrt(static_cast<double>(spec_.hiddenWidth));
   const at::Tensor q_nRH = at::linear(b_nRDb, parameters_.at("W_att"));                            // R1
   const at::Tensor alpha_nRK = at::softmax(at::bmm(q_nRH, H_nKH.transpose(1, 2)).mul(scale), -1);  // R7

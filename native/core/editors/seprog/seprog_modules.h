@@ -7,6 +7,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "../../models/model.h"
 #include "../../tensor/token_batch.h"
@@ -15,6 +18,11 @@
 
 namespace seprog {
 
+/// What names of base weights that are parameters of the editor begin with.
+inline constexpr std::string_view kBasePrefix = "base.";
+/// The base weights that `spec` trains, under their own names (models.md section 8).
+std::vector<std::string> tunedWeights(const SeprogSpec& spec, const Model& base);
+
 class SeprogModules {
  public:
   /// Fresh modules: the edit encoder as `editEncoder` has it, the rest as R10 says. Same seed, same bits.
@@ -22,14 +30,18 @@ class SeprogModules {
 
   /// The same modules over other tensors of the same names and shapes.
   SeprogModules with(TensorTable parameters) const;
-  /// Leaves of a new graph that share storage with these.
+  /// Leaves of a new graph that share storage with these. A base tuned at the rate 0 is frozen: no leaves.
   SeprogModules tracked() const;
   SeprogModules clone() const;
 
   /// Checkpoint names: W_o, b_o, W_att, NN_e.i.{weight,bias}, NN_prompt.i.{weight,bias}, edit_encoder.<name>.
+  /// Without a classifier there is no NN_e, without attention no W_att; a base that is tuned with the modules
+  /// adds base.<name>.
   const TensorTable& parameters() const { return parameters_; }
   const SeprogSpec& spec() const { return spec_; }
   const Architecture& editEncoder() const { return *encoder_; }
+  /// The base as these modules have tuned it; `base` itself when they do not.
+  Model tuned(const Model& base) const;
 
   /// Pooled edit encodings, [rows, De] (R3, R4): what W_o projects.
   at::Tensor poolEdits(const TokenBatch& z) const;
@@ -40,7 +52,7 @@ class SeprogModules {
     at::Tensor alpha_nRK;  // attention of every input over the edits of its episode
     at::Tensor h_nRH;      // h(x)
   };
-  /// h(x) = α H_e with α = softmax(q H_eᵀ/√h), q = W_att b(x) (R1, R7).
+  /// h(x) = α H_e with α = softmax(q H_eᵀ/√h), q = W_att b(x) (R1, R7); without attention α = 1/K.
   Selection select(const at::Tensor& b_nRDb, const at::Tensor& H_nKH) const;
 
   /// ℓ(x) = NN_e(h(x) ⊕ b(x)), a logit: in scope iff it is above 0 (R8). [..., H], [..., Db] → [...].
@@ -48,6 +60,8 @@ class SeprogModules {
 
   /// pr(x, Z_e) = NN_prompt(h(x)): [B, H] → [B, P, D] (R9).
   at::Tensor prompts(const at::Tensor& h_BH) const;
+  /// prompts() as the base takes them (R11).
+  Prompt promptOf(at::Tensor rows_BPD) const { return {std::move(rows_BPD), spec_.promptPositions}; }
 
  private:
   SeprogModules() = default;

@@ -1,5 +1,7 @@
 #include "seprog_spec.h"
 
+#include <algorithm>
+
 #include "../../error.h"
 #include "../../options.h"
 
@@ -47,7 +49,44 @@ void demand(bool holds, const std::string& what, const std::string& key, double 
   }
 }
 
+/// The value of an option whose choices stand in the order of their enumeration.
+template <typename Enum>
+Enum enumOf(Options& options, const char* key, const std::vector<std::string>& names) {
+  const std::string chosen = options.choice(key, names, names.front());
+  return static_cast<Enum>(std::find(names.begin(), names.end(), chosen) - names.begin());
+}
+
+void readVariant(Options& options, SeprogSpec& spec) {
+  spec.variant = enumOf<Variant>(options, "variant", variantNames());
+  spec.finetune = enumOf<Finetune>(options, "finetune", finetuneNames());
+  spec.finetuneParameters =
+      enumOf<FinetuneParameters>(options, "finetuneParameters", finetuneParametersNames());
+  spec.finetuneLearningRate = options.number("finetuneLearningRate", spec.finetuneLearningRate);
+  demand(spec.finetuneLearningRate >= 0, "a number of 0 or more", "finetuneLearningRate",
+         spec.finetuneLearningRate);
+  spec.finetuneSteps = options.integer("finetuneSteps", spec.finetuneSteps);
+  demand(spec.finetuneSteps >= 1, "a whole number of 1 or more", "finetuneSteps",
+         static_cast<double>(spec.finetuneSteps));
+}
+
 }  // namespace
+
+Variant SeprogSpec::trainedAs() const {
+  switch (variant) {
+    case Variant::NoClassifier:
+    case Variant::NoAtt:
+      return variant;
+    case Variant::Finetune:
+      return tunesBase() ? variant : Variant::Seprog;
+    case Variant::Seprog:
+    case Variant::NoSelect:
+    case Variant::OracleGate:
+    case Variant::OracleEdit:
+    case Variant::SoftGate:
+      return Variant::Seprog;
+  }
+  return variant;
+}
 
 SeprogSpec readSeprogSpec(const Json& json) {
   Options options(json, "editor");
@@ -56,6 +95,7 @@ SeprogSpec readSeprogSpec(const Json& json) {
   const int64_t seed = options.integer("seed", 0);
   demand(seed >= 0, "a whole number of 0 or more", "seed", static_cast<double>(seed));
   spec.seed = static_cast<uint64_t>(seed);
+  readVariant(options, spec);
   spec.promptLength = options.integer("promptLength", spec.promptLength);
   demand(spec.promptLength >= 1, "a whole number of 1 or more", "promptLength",
          static_cast<double>(spec.promptLength));
@@ -80,7 +120,9 @@ SeprogSpec readSeprogSpec(const Json& json) {
   spec.frequentIds = options.integer("frequentIds", spec.frequentIds);
   demand(spec.frequentIds >= 1, "a whole number of 1 or more", "frequentIds",
          static_cast<double>(spec.frequentIds));
-  options.choice("promptPositions", {"concat"}, "concat");
+  spec.promptPositions = options.choice("promptPositions", {"concat", "keep"}, "concat") == "concat"
+                             ? PromptPositions::Concat
+                             : PromptPositions::Keep;
   spec.clipNorm = options.number("clipNorm", spec.clipNorm);
   demand(spec.clipNorm > 0, "a number above 0", "clipNorm", spec.clipNorm);
   spec.optimizer = readAdamOptions(options.child("optimizer"));
@@ -94,8 +136,9 @@ SeprogSpec readSeprogSpec(const Json& json) {
 }
 
 Json resolvedSpec(const SeprogSpec& spec) {
-  return Json::Object{
+  Json::Object kept = {
       {"kind", "seprog"},
+      {"variant", variantNames()[static_cast<size_t>(spec.trainedAs())]},
       {"seed", static_cast<int64_t>(spec.seed)},
       {"promptLength", spec.promptLength},
       {"hiddenWidth", spec.hiddenWidth},
@@ -108,7 +151,7 @@ Json resolvedSpec(const SeprogSpec& spec) {
       {"promptReduction", spec.promptReduction == PromptReduction::Token ? "token" : "sequence"},
       {"promptInitScale", spec.promptInitScale},
       {"frequentIds", spec.frequentIds},
-      {"promptPositions", "concat"},
+      {"promptPositions", spec.promptPositions == PromptPositions::Concat ? "concat" : "keep"},
       {"clipNorm", spec.clipNorm},
       {"optimizer", Json::Object{{"beta1", spec.optimizer.beta1},
                                  {"beta2", spec.optimizer.beta2},
@@ -116,6 +159,12 @@ Json resolvedSpec(const SeprogSpec& spec) {
                                  {"weightDecay", spec.optimizer.weightDecay}}},
       {"editEncoder", Json::Object{{"source", spec.editEncoderDirectory.empty() ? "base" : "directory"}}},
   };
+  if (spec.tunesBase()) {
+    kept.emplace_back("finetuneParameters",
+                      finetuneParametersNames()[static_cast<size_t>(spec.finetuneParameters)]);
+    kept.emplace_back("finetuneLearningRate", spec.finetuneLearningRate);
+  }
+  return kept;
 }
 
 }  // namespace seprog

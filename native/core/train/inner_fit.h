@@ -1,0 +1,34 @@
+// A few optimiser steps on some weights until edits are predicted: the loop of fine-tuning at edit time (ft.md
+// section 2).
+#pragma once
+
+#include <functional>
+
+#include "../editors/editor.h"
+#include "edit_loss.h"
+
+namespace seprog {
+
+struct InnerFitOptions {
+  int64_t maxSteps = 100;
+  double learningRate = 1e-5;
+  double clipNorm = 100;
+};
+
+/// The loss with these weights in place of the originals; they require gradients iff `withGradients`.
+using InnerLoss = std::function<EditLoss(const TensorTable& edited, bool withGradients)>;
+
+struct InnerFit {
+  TensorTable edited;  // W + R
+  /// steps; stoppedByLimit 0 or 1; editLoss and editAccuracy, of the final weights; residualNorm, ‖R‖ over all
+  /// matrices.
+  Figures figures;
+};
+
+/// Residual form: R = 0, the edited weight is W + R, W stays as it is. RMSprop (smoothing 0.99, epsilon 1e-8)
+/// over R with a fresh state, the joint norm clipped. Stops in front of a step when every edit is right, or
+/// behind the last one. Cancellation is checked between steps. Throws NON_FINITE.
+InnerFit innerFit(const TensorTable& start, const InnerFitOptions& options, const InnerLoss& loss,
+                  JobContext& context);
+
+}  // namespace seprog
