@@ -137,11 +137,12 @@ export async function episodesHash(origin: EpisodesOrigin, contents: ContentHash
 /** Everything that decides a cell's figures but the machine. */
 export async function cellHash(cell: CellTask, editor: string, contents: ContentHashes): Promise<string> {
   const { evaluation } = cell;
+  const { editEncoder: _, ...use } = coreSpec(cell.editor.method.editor);
   return configHash({
     version: EVALUATION_VERSION,
     editor,
     // Variants of one trained editor are told apart by how they use it.
-    use: coreSpec(cell.editor.method.editor),
+    use,
     dataset: datasetIdentity(cell.dataset),
     data: await contents.dataset(cell.dataset),
     K: cell.K,

@@ -21,6 +21,7 @@ import { RunPace } from "../../src/bench/run_pace.js";
 import { runSuite, type SuiteEvent } from "../../src/bench/suite_runner.js";
 import { engineSpec } from "../../src/config/editor_spec.js";
 import { loadSuite } from "../../src/config/load.js";
+import { assetPath } from "../../src/config/paths.js";
 import type { SuiteConfig } from "../../src/config/suite.js";
 import { SeprogError } from "../../src/errors.js";
 import { summarySchema } from "../../src/evaluation/records.js";
@@ -143,6 +144,15 @@ describe("identity", () => {
     const other = await hashes(suite({ evaluation: { maxEdits: 3 } }));
     expect(other.editor).toBe(base.editor);
     expect(other.cell).not.toBe(base.cell);
+  });
+
+  it("takes an edit encoder for what it holds, wherever it stands", async () => {
+    const encoder = (path: string) => method({}, { editEncoder: { source: "directory", path } });
+    const base = await hashes(suite());
+    const named = await hashes(suite(encoder("t5-mini")));
+    expect(named.editor).not.toBe(base.editor);
+    expect(await hashes(suite(encoder(assetPath("models", "t5-mini"))))).toEqual(named);
+    expect((await hashes(suite(encoder(join(folder, "model"))))).editor).not.toBe(named.editor);
   });
 
   it("follows the content of the base model and of a user's file", async () => {
