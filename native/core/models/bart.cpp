@@ -32,6 +32,7 @@ namespace {
 constexpr double kEpsilon = 1e-5;
 // The first two rows of a position table are never used.
 constexpr int64_t kPositionOffset = 2;
+constexpr const char* kLogitsBias = "final_logits_bias";
 
 struct BartConfig {
   int64_t width = 0;
@@ -241,19 +242,17 @@ void Bart::normaliseNames(TensorTable& table) const {
     const auto found = named.find(copy);
     if (found != named.end()) named.emplace("model.shared.weight", found->second);
   }
-  table.clear();
-  for (const auto& [name, shape] : expectedWeights()) {
-    const auto found = named.find(name);
-    if (found != named.end()) table.emplace(name, found->second);
-  }
-  const auto bias = named.find("final_logits_bias");
-  if (bias == named.end() || config_.encoderOnly) return;
+  table = std::move(named);
+  keepKnown(table,
+            config_.encoderOnly ? std::set<std::string_view>{} : std::set<std::string_view>{kLogitsBias});
+  const auto bias = table.find(kLogitsBias);
+  if (bias == table.end()) return;
   if (bias->second.numel() != config_.vocabulary) {
     fail(ErrorCode::ShapeMismatch, "expected " + std::to_string(config_.vocabulary) +
                                        " numbers for `final_logits_bias` but received " +
                                        std::to_string(bias->second.numel()));
   }
-  if (bias->second.count_nonzero().item<int64_t>() > 0) table.emplace(bias->first, bias->second);
+  if (bias->second.count_nonzero().item<int64_t>() == 0) table.erase(bias);
 }
 
 std::vector<std::string> Bart::editableWeights() const {
@@ -341,7 +340,7 @@ at::Tensor Bart::targetStates(const Weights& weights, const Encoded& encoded, co
 }
 
 Head Bart::head(const Weights& weights) const {
-  const at::Tensor* bias = weights.find("final_logits_bias");
+  const at::Tensor* bias = weights.find(kLogitsBias);
   // A constant of the checkpoint, never trained.
   return {weights.at("model.shared.weight"), 1,
           bias == nullptr ? at::Tensor() : bias->detach().reshape({config_.vocabulary})};

@@ -203,17 +203,12 @@ TensorTable Gpt2::initialise(uint64_t seed) const {
 }
 
 void Gpt2::normaliseNames(TensorTable& table) const {
-  const std::string prefix = "transformer.";
-  const TensorTable given = std::move(table);
-  table = TensorTable();
-  for (const auto& [name, shape] : expectedWeights()) {
-    for (const std::string& spelling : {name, name.substr(prefix.size())}) {
-      const auto found = given.find(spelling);
-      if (found == given.end()) continue;
-      table.emplace(name, found->second);
-      break;
-    }
+  TensorTable named;
+  for (const auto& [name, tensor] : table) {
+    named.emplace(name.starts_with("transformer.") ? name : "transformer." + name, tensor);
   }
+  table = std::move(named);
+  keepKnown(table);
 }
 
 std::shared_ptr<const Architecture> Gpt2::withPadToken(TensorTable& table) const {

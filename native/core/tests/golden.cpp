@@ -133,11 +133,46 @@ TokenRows targetRows(const Golden& golden) {
 
 at::Tensor storedLogits(const Golden& golden, const std::string& name, const at::Tensor& logits_NV,
                         const Targets& targets) {
+  if (golden.has("xy")) {  // column t predicts token t+1, so the last column is not there
+    const at::Tensor& labels_BT = golden.input("labels");
+    return atLabels(labels_BT, logits_NV, 1, 0).narrow(1, 0, labels_BT.size(1) - 1);
+  }
   if (!golden.has("y")) return spread(logits_NV, targets, 0);
   return golden.input(name).dim() == 1 ? logits_NV.select(1, 1) : logits_NV;
 }
 
-TokenRows rowsOfLabels(const at::Tensor& labels_BT) { return rowsOf(labels_BT, labels_BT.ne(-100)); }
+TokenRows rowsOfLabels(const at::Tensor& labels_BT) {
+  TokenRows rows;
+  for (int64_t b = 0; b < labels_BT.size(0); ++b) {
+    const at::Tensor ids = labels_BT[b].masked_select(labels_BT[b].ne(-100)).to(at::kInt);
+    rows.ids.insert(rows.ids.end(), ids.const_data_ptr<int32_t>(),
+                    ids.const_data_ptr<int32_t>() + ids.numel());
+    rows.lengths.push_back(static_cast<int32_t>(ids.numel()));
+  }
+  return rows;
+}
+
+at::Tensor meanNll(const at::Tensor& logits_NV, const at::Tensor& labels_N) {
+  return at::log_softmax(logits_NV, 1).gather(1, labels_N.unsqueeze(1)).mean().neg();
+}
+
+at::Tensor gridOf(const TokenRows& rows, int64_t columns, int64_t padId) {
+  at::Tensor ids = at::full({rows.rows(), columns}, padId, at::kLong);
+  size_t next = 0;
+  for (int64_t b = 0; b < rows.rows(); ++b) {
+    for (int64_t t = 0; t < rows.lengths[b]; ++t) ids[b][t] = rows.ids[next++];
+  }
+  return ids;
+}
+
+at::Tensor atLabels(const at::Tensor& labels_BT, const at::Tensor& packed, int64_t back, double fill) {
+  std::vector<int64_t> shape(labels_BT.sizes().begin(), labels_BT.sizes().end());
+  shape.insert(shape.end(), packed.sizes().begin() + 1, packed.sizes().end());
+  at::Tensor grid = at::full(shape, fill, packed.options().requires_grad(false));
+  const at::Tensor place_N2 = labels_BT.ne(-100).nonzero();
+  grid.index_put_({place_N2.select(1, 0), place_N2.select(1, 1) - back}, packed.detach());
+  return grid;
+}
 
 at::Tensor spread(const at::Tensor& packed, const Targets& targets, double fill) {
   std::vector<int64_t> shape = {targets.tokens.rows() * targets.tokens.columns()};

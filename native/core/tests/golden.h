@@ -55,7 +55,7 @@ class Golden {
 std::string goldenRoot();
 std::vector<std::string> goldenFolders();
 
-/// Rows of ids where `mask` is 1, and rows of labels up to the first −100.
+/// Rows of ids where `mask` is 1, and rows of the labels that are not −100.
 TokenRows rowsOf(const at::Tensor& ids_BS, const at::Tensor& mask_BS);
 TokenRows rowsOfLabels(const at::Tensor& labels_BT);
 /// Rows of the inputs `name`, `name`_mask and, for sentence pairs, `types`.
@@ -65,6 +65,12 @@ TokenRows targetRows(const Golden& golden);
 /// Logits of target tokens as the case stores them: on a grid; of a classifier by row, of one logit that alone.
 at::Tensor storedLogits(const Golden& golden, const std::string& name, const at::Tensor& logits_NV,
                         const Targets& targets);
+/// Mean negative log-likelihood of the labels.
+at::Tensor meanNll(const at::Tensor& logits_NV, const at::Tensor& labels_N);
+/// [B, columns], `padId` behind each row.
+at::Tensor gridOf(const TokenRows& rows, int64_t columns, int64_t padId);
+/// [N, …] of target tokens → the grid of labels_BT, each `back` columns before its label, with `fill` elsewhere.
+at::Tensor atLabels(const at::Tensor& labels_BT, const at::Tensor& packed, int64_t back, double fill);
 /// [N, …] of real target positions → [B, T, …] with `fill` elsewhere.
 at::Tensor spread(const at::Tensor& packed, const Targets& targets, double fill);
 
@@ -72,6 +78,9 @@ at::Tensor spread(const at::Tensor& packed, const Targets& targets, double fill)
 void checkFamily(Golden& golden);
 void checkPrefix(Golden& golden);
 void checkSeprogStep(Golden& golden);
+/// The first two kinds for models that go on where their source ends.
+void checkContinuationFamily(Golden& golden);
+void checkContinuationPrefix(Golden& golden);
 void checkCheckpoint(Golden& golden);
 
 }  // namespace seprog

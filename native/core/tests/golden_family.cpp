@@ -11,21 +11,11 @@
 namespace seprog {
 namespace {
 
-at::Tensor meanNll(const at::Tensor& logits_NV, const at::Tensor& labels_N) {
-  return at::log_softmax(logits_NV, 1).gather(1, labels_N.unsqueeze(1)).mean().neg();
-}
-
 void expectGeneration(Golden& golden, const std::string& prefix, const TokenRows& got, int64_t maxNewTokens,
                       int64_t padId) {
-  at::Tensor ids = at::full({got.rows(), maxNewTokens}, padId, at::kLong);
-  at::Tensor lengths = at::empty({got.rows()}, at::kLong);
-  size_t next = 0;
-  for (int64_t b = 0; b < got.rows(); ++b) {
-    for (int64_t t = 0; t < got.lengths[b]; ++t) ids[b][t] = got.ids[next++];
-    lengths[b] = got.lengths[b];
-  }
-  golden.expect(prefix + "gen", ids);
-  golden.expect(prefix + "gen_len", lengths);
+  golden.expect(prefix + "gen", gridOf(got, maxNewTokens, padId));
+  golden.expect(prefix + "gen_len",
+                at::tensor(std::vector<int64_t>(got.lengths.begin(), got.lengths.end()), at::kLong));
 }
 
 at::Tensor classesOf(const TokenRows& answers) {
@@ -67,6 +57,7 @@ void checkModel(Golden& golden, const std::string& folder) {
     std::vector<std::string> names;
     std::vector<at::Tensor> inputs;
     for (const auto& [name, leaf] : leaves) {
+      if (name == "final_logits_bias") continue;  // a constant of the checkpoint
       names.push_back(name);
       inputs.push_back(leaf);
     }
@@ -109,8 +100,19 @@ void checkModel(Golden& golden, const std::string& folder) {
     const std::shared_ptr<Scorer> other = baseScorer(overlay);
     golden.expect("edited_logits", storedLogits(golden, "edited_logits",
                                                 other->targetLogits(test.batch, context), test.targets));
-    const std::vector<float> kl = compareScorers(*base, *other, test.batch, context);
+    const std::vector<float> kl = compareScorers(*base, *other, test.batch, {}, context);
     golden.expect("kl", at::tensor(kl).mean());
+    if (golden.has("kl_full")) {
+      // The whole answer as decoder input: one row more, behind the stop token, whose label plays no part.
+      PairRows full{test.batch.source, {}};
+      size_t next = 0;
+      for (const int32_t length : test.batch.target.lengths) {
+        for (int32_t t = 0; t < length; ++t) full.target.ids.push_back(test.batch.target.ids[next++]);
+        full.target.ids.push_back(static_cast<int32_t>(family.padId()));
+        full.target.lengths.push_back(length + 1);
+      }
+      golden.expect("kl_full", at::tensor(compareScorers(*base, *other, full, {}, context)).mean());
+    }
   }
 }
 

@@ -125,12 +125,7 @@ void checkLosses(Golden& golden, const Case& test) {
 /// [B, columns], or [B] of class ids.
 at::Tensor answersOf(const Golden& golden, const TokenRows& rows, int64_t columns, int64_t padId) {
   if (golden.has("y")) return at::tensor(at::ArrayRef<int32_t>(rows.ids)).to(at::kLong);
-  at::Tensor ids = at::full({rows.rows(), columns}, padId, at::kLong);
-  size_t next = 0;
-  for (int64_t b = 0; b < rows.rows(); ++b) {
-    for (int64_t t = 0; t < rows.lengths[b]; ++t) ids[b][t] = rows.ids[next++];
-  }
-  return ids;
+  return gridOf(rows, columns, padId);
 }
 
 void checkEditor(Golden& golden, const Case& test) {

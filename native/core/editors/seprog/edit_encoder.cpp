@@ -12,6 +12,7 @@ struct EncoderClass {
 /// The Hugging Face classes that are the encoder of a family alone.
 constexpr EncoderClass kEncoderClasses[] = {
     {"t5", "T5EncoderModel"},
+    {"bart", "BartEncoder"},
     {"bert", "BertModel"},
     {"distilbert", "DistilBertModel"},
 };
