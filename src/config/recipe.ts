@@ -9,10 +9,15 @@ const taughtDataset = z.union([
   z
     .string()
     .min(1)
-    .transform((name) => ({ name, splits: [...SPLITS] })),
+    .transform((name) => ({ name, splits: [...SPLITS], share: 1 })),
   z.strictObject({
     name: z.string().min(1),
-    splits: z.array(z.enum(["train", "validation", "test"])).min(1),
+    splits: z
+      .array(z.enum(["train", "validation", "test"]))
+      .min(1)
+      .default([...SPLITS]),
+    /** Share of the groups of each split that are taught, drawn by the seed. */
+    share: z.number().gt(0).max(1).default(1),
   }),
 ]);
 

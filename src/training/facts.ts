@@ -17,6 +17,15 @@ export interface Fact {
 export interface TaughtDataset {
   readonly dataset: Dataset;
   readonly splits: readonly Split[];
+  /** Share of the groups of each split that are taught, in (0, 1]. */
+  readonly share: number;
+}
+
+function drawGroups(records: readonly EditRecord[], share: number, seed: number): readonly EditRecord[] {
+  if (share === 1) return records;
+  const groups = Rng.fromSeed(seed).shuffle([...new Set(records.map(({ group }) => group))]);
+  const drawn = new Set(groups.slice(0, Math.ceil(share * groups.length)));
+  return records.filter(({ group }) => drawn.has(group));
 }
 
 /**
@@ -25,7 +34,9 @@ export interface TaughtDataset {
  * @param maxFacts at most so many, drawn by the seed
  */
 export function factsOf(taught: readonly TaughtDataset[], maxFacts: number | null, seed: number): Fact[] {
-  const records = taught.flatMap(({ dataset, splits }) => splits.flatMap((split) => dataset.splits[split]));
+  const records = taught.flatMap(({ dataset, splits, share }) =>
+    splits.flatMap((split) => drawGroups(dataset.splits[split], share, seed)),
+  );
   const ambiguous = ambiguousWordings(records);
   const facts = records
     .map((record) => ({

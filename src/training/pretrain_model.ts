@@ -73,7 +73,8 @@ export const modelRecordSchema = z.strictObject({
       z.strictObject({
         dataset: z.string(),
         split: z.enum(["train", "validation", "test"]),
-        taught: z.boolean(),
+        /** Share of its groups that was taught. */
+        taught: share,
         facts: z.int(),
         wordings: z.int(),
         recall: z.strictObject({ wordings: share, facts: share }),
@@ -181,7 +182,8 @@ async function factLesson(
   { onEvent }: PretrainModelOptions,
 ): Promise<Lesson> {
   const taught: TaughtDataset[] = [];
-  for (const { name, splits } of recipe.datasets) taught.push({ dataset: await loadDataset(name), splits });
+  for (const { name, splits, share } of recipe.datasets)
+    taught.push({ dataset: await loadDataset(name), splits, share });
   const facts = factsOf(taught, recipe.maxFacts, recipe.seed);
   if (facts.length === 0)
     throw new SeprogError("DATA_INVALID", "expected at least one fact in `datasets` but received none");
@@ -206,14 +208,14 @@ async function factLesson(
         };
       };
       const accuracy: ModelRecord["accuracy"] = [];
-      for (const { dataset, splits } of taught)
+      for (const { dataset, splits, share } of taught)
         for (const split of SPLITS) {
-          const asked = factsOf([{ dataset, splits: [split] }], null, recipe.seed);
+          const asked = factsOf([{ dataset, splits: [split], share: 1 }], null, recipe.seed);
           if (asked.length > 0)
             accuracy.push({
               dataset: dataset.name,
               split,
-              taught: splits.includes(split),
+              taught: splits.includes(split) ? share : 0,
               ...(await ask(asked)),
             });
         }

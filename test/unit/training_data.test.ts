@@ -38,7 +38,11 @@ const dataset = (all: readonly EditRecord[]): Dataset => ({
   splits: { train: all, validation: [], test: [] },
 });
 
-const taught = (all: readonly EditRecord[]): TaughtDataset => ({ dataset: dataset(all), splits: SPLITS });
+const taught = (all: readonly EditRecord[]): TaughtDataset => ({
+  dataset: dataset(all),
+  splits: SPLITS,
+  share: 1,
+});
 
 describe("facts", () => {
   it("are all wordings with their answer", () => {
@@ -58,8 +62,15 @@ describe("facts", () => {
   it("are those of the splits that are taught", () => {
     const [first, second] = [record(1), record(2)];
     const both = { name: "toy", splits: { train: [first], validation: [], test: [second] } };
-    expect(factsOf([{ dataset: both, splits: ["train"] }], null, 0)).toHaveLength(1);
-    expect(factsOf([{ dataset: both, splits: SPLITS }], null, 0)).toHaveLength(2);
+    expect(factsOf([{ dataset: both, splits: ["train"], share: 1 }], null, 0)).toHaveLength(1);
+    expect(factsOf([{ dataset: both, splits: SPLITS, share: 1 }], null, 0)).toHaveLength(2);
+  });
+
+  it("are of a share of the groups, the same for the same seed", () => {
+    const half = { ...taught(records), share: 0.5 };
+    expect(factsOf([half], null, 1)).toHaveLength(20);
+    expect(factsOf([half], null, 1)).toEqual(factsOf([half], null, 1));
+    expect(factsOf([half], null, 2)).not.toEqual(factsOf([half], null, 1));
   });
 
   it("are drawn by the seed when there are too many", () => {

@@ -78,7 +78,12 @@ function knowledgeText({ recall, facts, wordings, accuracy, perplexity }: ModelR
       : [
           `It answers ${percent(recall.wordings)} of ${wordings} wordings, and ${percent(recall.facts)} of ${facts} facts in every wording.`,
         ];
-  const unseen = (taught: boolean): string => (taught ? "" : ", not taught");
+  const unseen = (taught: boolean | number): string =>
+    typeof taught === "number" && taught > 0 && taught < 1
+      ? `, ${percent(taught)} of it taught`
+      : taught
+        ? ""
+        : ", not taught";
   return [
     ...answers,
     ...accuracy.map(
