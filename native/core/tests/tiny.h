@@ -25,6 +25,19 @@ inline Json config() {
       "feed_forward_proj": "relu", "relative_attention_num_buckets": 8, "decoder_start_token_id": 0})");
 }
 
+/// BERT with a head of one logit.
+inline Json bertConfig() {
+  return Json::parse(R"({"model_type": "bert", "architectures": ["BertForSequenceClassification"],
+      "hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 40, "num_hidden_layers": 3,
+      "vocab_size": 60, "max_position_embeddings": 24, "num_labels": 1})");
+}
+
+inline Json distilbertConfig() {
+  return Json::parse(R"({"model_type": "distilbert", "architectures": ["DistilBertForSequenceClassification"],
+      "dim": 24, "n_heads": 2, "hidden_dim": 40, "n_layers": 3, "vocab_size": 60,
+      "max_position_embeddings": 24})");
+}
+
 inline std::shared_ptr<const Model> model(uint64_t seed = 1) {
   return std::make_shared<const Model>(createModel(config(), seed, at::kCPU));
 }
@@ -46,6 +59,16 @@ inline TokenRows rows(Random& random, int64_t count, int64_t least, int64_t most
     }
     out.ids.push_back(1);
     out.lengths.push_back(static_cast<int32_t>(length) + 1);
+  }
+  return out;
+}
+
+/// One class id of [0, classes) a row.
+inline TokenRows classes(Random& random, int64_t count, int64_t classes) {
+  TokenRows out;
+  for (int64_t b = 0; b < count; ++b) {
+    out.ids.push_back(static_cast<int32_t>(random.uniform() * static_cast<double>(classes)));
+    out.lengths.push_back(1);
   }
   return out;
 }
