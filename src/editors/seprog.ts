@@ -34,7 +34,7 @@ const seprogSpec = z.strictObject({
   editActivation: z.enum(["none", "tanh", "relu"]).default("none"),
   /**
    * Where the projections start: at random, or whitened — computed from a sample of training edits so that an input
-   * and its edit agree from the first step on (ours, not the paper's; needs an edit encoder as wide as the base's).
+   * and its edit agree from the first step on (ours, not the paper's).
    */
   projectionStart: z.enum(["default", "whitened"]).default("default"),
   scopeHead: z.enum(["three_layer", "two_layer"]).default("three_layer"),
