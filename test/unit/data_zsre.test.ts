@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadZsreFiles } from "../../src/data/datasets/zsre.js";
 import { readZsreFile } from "../../src/data/datasets/zsre_files.js";
 import { COPY, SPLITS } from "../../src/data/types.js";
+import { bytesGained, writeEndlessLine } from "../support/bad_files.js";
 import { kiltRow, knowEditRow, mendRow } from "../support/zsre_rows.js";
 
 let folder: string;
@@ -13,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function save(name: string, content: string): Promise<string> {
+async function save(name: string, content: string | Buffer): Promise<string> {
   const path = join(folder, name);
   await writeFile(path, content);
   return path;
@@ -108,6 +109,34 @@ describe("official files", () => {
     await expect(readZsreFile(path, "kilt")).rejects.toThrow(`${path}:2: \`alternatives\`: expected array`);
     const array = await saveArray("bad.json", [mendRow(0), { ...mendRow(1), alt: 7 }]);
     await expect(readZsreFile(array, "mend")).rejects.toThrow(`${array}:1: \`alt\`: expected string`);
+  });
+
+  test.each<[string, object, RegExp]>([
+    ["an empty question", { input: " " }, /:2: `input`: expected a question/],
+    ["an empty answer", { output: [{ answer: "" }, { meta: {} }] }, /:2: `output`: expected an answer/],
+    ["an id that returns", { id: "town-0" }, /:2: `id`: expected a new id but "town-0" is also at line 1/],
+  ])("%s is named", async (name, change, message) => {
+    const rows = [kiltRow(0), { ...kiltRow(1), ...change }];
+    const path = await saveLines(`${name.replaceAll(" ", "-")}.jsonl`, rows);
+    await expect(readZsreFile(path, "kilt")).rejects.toThrow(message);
+  });
+
+  test("an empty answer of an array is named", async () => {
+    const path = await saveArray("empty.json", [mendRow(0), { ...mendRow(1), answers: [] }]);
+    await expect(readZsreFile(path, "mend")).rejects.toThrow(`${path}:1: \`answers\`: expected an answer`);
+  });
+
+  test("bytes of another encoding are named, a line of 1 GiB is refused without being held", async () => {
+    const lines = `${JSON.stringify(kiltRow(0))}\n${JSON.stringify(kiltRow(1)).replace("Town", "Tówn")}\n`;
+    const latin = await save("latin1.jsonl", Buffer.from(lines, "latin1"));
+    await expect(readZsreFile(latin, "kilt")).rejects.toThrow(`${latin}:2: expected UTF-8 text`);
+    const endless = join(folder, "endless.jsonl");
+    await writeEndlessLine(endless, `${JSON.stringify(kiltRow(0))}\n{"id": "`);
+    const gained = await bytesGained(async () => {
+      const reading = readZsreFile(endless, "kilt");
+      await expect(reading).rejects.toThrow(`received a longer one at ${endless}:2`);
+    });
+    expect(gained).toBeLessThan(2 ** 28);
   });
 
   test.each(["{", '{"a": 1}'])("%j is no JSON array", async (content) => {

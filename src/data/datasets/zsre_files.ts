@@ -4,6 +4,7 @@ import { parseJsonArray } from "../json_array.js";
 import { parseJsonLines } from "../json_lines.js";
 import { Problems } from "../problems.js";
 import type { EditRecord } from "../types.js";
+import { UniqueIds } from "../unique_ids.js";
 import {
   type Dropped,
   fromKilt,
@@ -35,9 +36,13 @@ async function* keyedRows(
   format: ZsreFormat,
   problems: Problems,
 ): AsyncGenerator<KeyedRecord | Dropped> {
-  if (format === "kilt")
-    for await (const { value } of parseJsonLines(path, kiltSchema, problems)) yield fromKilt(value);
-  else if (format === "mend")
+  if (format === "kilt") {
+    const ids = new UniqueIds(path, problems);
+    for await (const { number, value } of parseJsonLines(path, kiltSchema, problems)) {
+      ids.add(String(value.id), number);
+      yield fromKilt(value);
+    }
+  } else if (format === "mend")
     for await (const { value } of parseJsonArray(path, mendSchema, problems)) yield fromMend(value);
   else
     for await (const { value } of parseJsonArray(path, knowEditSchema, problems)) yield fromKnowEdit(value);
@@ -45,7 +50,7 @@ async function* keyedRows(
 
 /**
  * One official zsRE file; ids are `<file name>-<row>`.
- * @throws SeprogError DATA_INVALID listing every row that does not have the format
+ * @throws SeprogError DATA_INVALID with `file:line` for every row that does not have the format and for repeated ids
  */
 export async function readZsreFile(
   path: string,

@@ -14,14 +14,26 @@ export type Dropped =
   | "no rephrase that differs from the question"
   | "every alternative is the true answer";
 
-const answerList = z.union([z.array(z.string()), z.string().transform((answer) => [answer])]);
+const isText = (text: string | undefined): boolean => text !== undefined && text.trim() !== "";
+
+const question = z.string().refine(isText, "expected a question but received only blanks");
+const textList = z.union([z.array(z.string()), z.string().transform((answer) => [answer])]);
+const answerList = textList.refine(
+  (answers) => answers.some(isText),
+  "expected an answer that is not blank but received none",
+);
 
 /** De Cao et al. 2021: annotated KILT, one JSON object a line. */
 export const kiltSchema = z.looseObject({
   id: z.union([z.string(), z.number()]),
-  input: z.string(),
-  output: z.array(z.looseObject({ answer: z.string().optional() })).min(1),
-  meta: z.looseObject({ sub_surface: answerList.optional() }).optional(),
+  input: question,
+  output: z
+    .array(z.looseObject({ answer: z.string().optional() }))
+    .refine(
+      (outputs) => outputs.some(({ answer }) => isText(answer)),
+      "expected an answer that is not blank but received none",
+    ),
+  meta: z.looseObject({ sub_surface: textList.optional() }).optional(),
   prediction: z.string().optional(),
   alternatives: z.array(z.string()),
   filtered_rephrases: z.array(z.string()),
@@ -30,7 +42,7 @@ export const kiltSchema = z.looseObject({
 /** MEND's records as released with ROME and EasyEdit: one JSON array. */
 export const mendSchema = z.looseObject({
   subject: z.string(),
-  src: z.string(),
+  src: question,
   pred: z.string(),
   rephrase: z.string(),
   alt: z.string(),
@@ -40,14 +52,12 @@ export const mendSchema = z.looseObject({
 /** KnowEdit's zsRE: one JSON array, with other facts of the same subject. */
 export const knowEditSchema = z.looseObject({
   subject: z.string(),
-  prompt: z.string(),
+  prompt: question,
   target_new: z.string(),
   ground_truth: answerList,
   rephrase_prompt: z.string(),
   locality: z.looseObject({
-    Relation_Specificity: z
-      .array(z.looseObject({ prompt: z.string(), ground_truth: answerList }))
-      .default([]),
+    Relation_Specificity: z.array(z.looseObject({ prompt: z.string(), ground_truth: textList })).default([]),
   }),
 });
 
