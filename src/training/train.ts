@@ -20,7 +20,13 @@ interface Step {
 export interface TrainableEditor extends Restorable {
   trainStep(
     batch: EpisodeBatch,
-    options: { readonly learningRate: number; readonly signal?: AbortSignal; readonly measure?: boolean },
+    options: {
+      readonly learningRate: number;
+      /** What the schedule makes of a full rate: for rates that the editor has of its own. */
+      readonly rateFactor: number;
+      readonly signal?: AbortSignal;
+      readonly measure?: boolean;
+    },
   ): Promise<Step>;
   calibrate(sample: EpisodeBatch, options?: { readonly signal?: AbortSignal }): Promise<Step>;
   validate(batch: EpisodeBatch, options?: { readonly signal?: AbortSignal }): Promise<Step>;
@@ -124,7 +130,12 @@ export async function train(input: TrainingInput, options: TrainingOptions): Pro
   const takeStep = async (): Promise<void> => {
     const { batch, stateAfter } = await lookAhead.take();
     const learningRate = learningRateAt(state.step, config.steps, config);
-    const stepping = editor.trainStep(batch, { learningRate, measure: costs.due, ...(signal && { signal }) });
+    const stepping = editor.trainStep(batch, {
+      learningRate,
+      rateFactor: learningRate / config.learningRate,
+      measure: costs.due,
+      ...(signal && { signal }),
+    });
     if (state.step + 1 < config.steps) lookAhead.prepare();
     const { figures, measurement } = await guarded(stepping);
     state.step += 1;
