@@ -30,6 +30,7 @@ export declare const PINNED_VERSION: string;
 export declare const SUPPORTED_RANGE: string;
 
 export declare function isSupported(version: string): boolean;
+export declare function cacheFolder(env?: NodeJS.ProcessEnv): string | null;
 export declare function cachedLibtorchDir(env?: NodeJS.ProcessEnv): string | null;
 export declare function vendoredLibtorchDir(packageRoot: string): string;
 export declare function buildRecordPath(packageRoot: string): string;

@@ -29,14 +29,20 @@ export function isSupported(version) {
   return key >= 2010 && key <= 2014;
 }
 
-/** The user's cache, where a fetched libtorch survives `npm ci` and serves every clone; null without a home folder. */
-export function cachedLibtorchDir(env = process.env) {
+/** The user's cache, which outlives `npm ci` and serves every clone; null without a home folder. */
+export function cacheFolder(env = process.env) {
   let base = env.XDG_CACHE_HOME;
   if (!base || !path.isAbsolute(base)) {
     const home = env.HOME ?? homedir();
     base = home ? path.join(home, ".cache") : "";
   }
-  return base ? path.join(base, "seprog-native", `libtorch-${PINNED_VERSION}`) : null;
+  return base ? path.join(base, "seprog-native") : null;
+}
+
+/** Where a fetched libtorch is kept; null without a home folder. */
+export function cachedLibtorchDir(env = process.env) {
+  const cache = cacheFolder(env);
+  return cache === null ? null : path.join(cache, `libtorch-${PINNED_VERSION}`);
 }
 
 export function vendoredLibtorchDir(packageRoot) {

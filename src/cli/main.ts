@@ -5,6 +5,7 @@ import { data } from "./commands/data.js";
 import { doctor } from "./commands/doctor.js";
 import { edit } from "./commands/edit.js";
 import { evaluate } from "./commands/evaluate.js";
+import { models } from "./commands/models.js";
 import { pretrain } from "./commands/pretrain.js";
 import { report } from "./commands/report.js";
 import { train } from "./commands/train.js";
@@ -23,6 +24,7 @@ process.exitCode = await runProgram(process.argv.slice(2), [
   edit,
   ask,
   pretrain,
+  models,
   data,
   report,
   doctor,

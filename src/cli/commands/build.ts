@@ -1,8 +1,5 @@
-import { spawn } from "node:child_process";
-import { join } from "node:path";
-import { packageRoot } from "../../config/paths.js";
 import { defineCommand } from "../command.js";
-import { EXIT_INTERRUPTED } from "../interrupt.js";
+import { runScript } from "../run_script.js";
 
 export const build = defineCommand({
   command: "build",
@@ -21,21 +18,7 @@ export const build = defineCommand({
     },
   },
   run: async ({ force, fetch }) => {
-    const script = join(packageRoot, "scripts", "install.mjs");
-    const args = [script, "--strict", ...(force ? ["--force"] : []), ...(fetch ? ["--fetch"] : [])];
-    const child = spawn(process.execPath, args, { stdio: "inherit" });
-    // Ctrl-C reaches the child by itself; this process only waits for it to end.
-    const ignore = (): void => undefined;
-    process.on("SIGINT", ignore);
-    try {
-      return await new Promise<number>((resolve, reject) => {
-        child.once("error", reject);
-        child.once("close", (code, killedBy) =>
-          resolve(code ?? (killedBy === "SIGINT" ? EXIT_INTERRUPTED : 1)),
-        );
-      });
-    } finally {
-      process.off("SIGINT", ignore);
-    }
+    const args = ["--strict", ...(force ? ["--force"] : []), ...(fetch ? ["--fetch"] : [])];
+    return runScript("install.mjs", args);
   },
 });
