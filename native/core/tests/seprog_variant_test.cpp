@@ -277,6 +277,22 @@ TEST(SeprogVariant, WithoutAttentionEveryEditCountsAlike) {
   EXPECT_EQ(edited->score(batch.inScope, quiet).scope.selected, std::vector<int32_t>(3, -1));
 }
 
+TEST(SeprogVariant, AStartFromDataNeedsNoMoreThanTheVariantHas) {
+  EpisodeBatch sample = episodes(4, 1, 24);
+  sample.editText = sample.inScope.source;  // edits that resemble their inputs
+  for (const char* name : {"noclassifier", "noatt", "finetune"}) {
+    const auto editor = makeEditorOf(model(), variant(name, R"(, "projectionStart": "whitened")"));
+    const std::string before = editor->fingerprint();
+    const size_t tensors = parametersOf(*editor).size();
+    if (std::string(name) == "noclassifier") sample.outScope = PairRows();
+    editor->calibrate(sample, quiet);
+    EXPECT_NE(editor->fingerprint(), before) << name;
+    EXPECT_EQ(parametersOf(*editor).size(), tensors) << name;
+    sample.outScope = episodes(5, 1, 24).outScope;
+    editor->trainStep(sample, 1e-2, quiet);
+  }
+}
+
 TEST(SeprogVariant, OraclesAskForTheTruth) {
   const Half half;
   for (const char* name : {"oraclegate", "oracleedit"}) {
