@@ -21,6 +21,73 @@ export const TINY_T5: Spec = {
   tie_word_embeddings: true,
 };
 
+/** One of each family, with weights large enough for answers that differ. */
+export const TINY_BASES: Readonly<Record<string, Spec>> = {
+  t5: TINY_T5,
+  bart: {
+    model_type: "bart",
+    vocab_size: VOCABULARY,
+    d_model: 24,
+    encoder_attention_heads: 3,
+    decoder_attention_heads: 2,
+    encoder_ffn_dim: 40,
+    decoder_ffn_dim: 32,
+    encoder_layers: 2,
+    decoder_layers: 2,
+    max_position_embeddings: 32,
+    init_std: 0.3,
+    pad_token_id: 0,
+    eos_token_id: 1,
+  },
+  bert: {
+    model_type: "bert",
+    vocab_size: VOCABULARY,
+    hidden_size: 24,
+    num_attention_heads: 3,
+    intermediate_size: 40,
+    num_hidden_layers: 2,
+    max_position_embeddings: 32,
+    initializer_range: 0.3,
+    num_labels: 1,
+  },
+  distilbert: {
+    model_type: "distilbert",
+    vocab_size: VOCABULARY,
+    dim: 24,
+    n_heads: 3,
+    hidden_dim: 40,
+    n_layers: 2,
+    max_position_embeddings: 32,
+    initializer_range: 0.3,
+    num_labels: 2,
+  },
+  gpt2: {
+    model_type: "gpt2",
+    vocab_size: VOCABULARY,
+    n_embd: 24,
+    n_head: 3,
+    n_inner: 40,
+    n_layer: 2,
+    n_positions: 32,
+    initializer_range: 0.3,
+    eos_token_id: 1,
+  },
+};
+
+/** A head of one logit: class ids 0 and 1. */
+export const TINY_BERT: Spec = {
+  model_type: "bert",
+  vocab_size: VOCABULARY,
+  hidden_size: 16,
+  num_attention_heads: 2,
+  intermediate_size: 32,
+  num_hidden_layers: 2,
+  max_position_embeddings: 24,
+  initializer_range: 0.3,
+  num_labels: 1,
+  pad_token_id: 0,
+};
+
 export const TINY_EDITOR: Spec = {
   kind: "seprog",
   seed: 7,
