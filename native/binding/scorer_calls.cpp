@@ -1,5 +1,7 @@
 #include "scorer_calls.h"
 
+#include <cmath>
+
 #include "edited_model_wrap.h"
 #include "model_wrap.h"
 
@@ -20,6 +22,22 @@ CallOptions readAnswerOptions(const Napi::Value& value, GoldEdits& gold,
     gold = toInts(member, "options.goldEdits");
     return true;
   });
+}
+
+Sampling readSampling(Options options) {
+  const int64_t seed = options.integer("seed");
+  Sampling sample{static_cast<uint64_t>(seed), options.number("temperature", 1)};
+  options.finish();
+  if (seed < 0) {
+    fail(ErrorCode::ConfigInvalid,
+         "expected 0 or more for `options.sample.seed` but received " + std::to_string(seed));
+  }
+  if (!(sample.temperature > 0 && std::isfinite(sample.temperature))) {
+    fail(ErrorCode::ConfigInvalid,
+         "expected a number above 0 for `options.sample.temperature` but received " +
+             Json(sample.temperature).dump());
+  }
+  return sample;
 }
 
 }  // namespace
@@ -61,6 +79,7 @@ Napi::Value startGenerate(const Napi::CallbackInfo& info, Channel& channel, std:
   const CallOptions options = readAnswerOptions(info[1], gold, [&](Options& own) {
     generation.maxNewTokens = own.integer("maxNewTokens", generation.maxNewTokens);
     generation.stopAtEnd = own.boolean("stopAtEnd", generation.stopAtEnd);
+    if (own.has("sample")) generation.sample = readSampling(own.child("sample"));
   });
   if (generation.maxNewTokens < 1) {
     fail(ErrorCode::ConfigInvalid, "expected 1 or more for `options.maxNewTokens` but received " +

@@ -116,6 +116,18 @@ export interface GenerateOptions extends AnswerOptions {
   readonly maxNewTokens?: number;
   /** Default true. */
   readonly stopAtEnd?: boolean;
+  readonly sample?: Sampling;
+}
+
+/**
+ * Tokens drawn from softmax(logits / temperature) instead of the arg-max. A row's draws depend on the seed and its own ids
+ * alone, not on the rows beside it: equal sources get equal answers.
+ */
+export interface Sampling {
+  /** A whole number of 0 or more. */
+  readonly seed: number;
+  /** Above 0; default 1. */
+  readonly temperature?: number;
 }
 
 /**

@@ -6,6 +6,7 @@ import type {
   NativeModel,
   NativeScorer,
   PairRows,
+  Sampling,
   TokenRows,
   TokenScores,
 } from "./addon.js";
@@ -22,6 +23,8 @@ export interface GenerateOptions extends AnswerOptions {
   readonly maxNewTokens?: number;
   /** Default true; false decodes exactly `maxNewTokens`. */
   readonly stopAtEnd?: boolean;
+  /** Draws tokens instead of taking the likeliest. */
+  readonly sample?: Sampling;
 }
 
 export interface SaveModelOptions extends CallOptions {
@@ -50,7 +53,7 @@ abstract class Scorer<Native extends NativeScorer> extends Handle<Native> {
     return call(options, (native) => this.native.compare(other.native, batch, native));
   }
 
-  /** Greedy decoding; every row stops at its own stop token. */
+  /** Greedy decoding, or sampling; every row stops at its own stop token. */
   generate(source: TokenRows, options?: GenerateOptions): Promise<Generation> {
     return call(options, (native) => this.native.generate(source, native));
   }

@@ -53,15 +53,13 @@ class BaseScorer : public Scorer {
     checkGold(gold, source.rows());
     const Encoded encoded = encode(source, context);
     const auto phase = context.phase("decode");
-    return {generateGreedy(*model_->architecture, model_->weights, encoded, {}, options, context), {}};
+    return {generateTokens(*model_->architecture, model_->weights, encoded, {}, options, context), {}};
   }
 
  private:
   Encoded encode(const TokenRows& source, JobContext& context) const {
     const auto phase = context.phase("encode");
-    TokenBatch tokens = sourceOf(source, *model_);
-    if (!model_->architecture->answersFromStates()) return Encoded{std::move(tokens), {}};
-    return model_->architecture->encode(model_->weights, tokens);
+    return model_->architecture->encodeForAnswers(model_->weights, sourceOf(source, *model_));
   }
 
   std::shared_ptr<const Model> model_;

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "../decode/greedy.h"
+#include "../decode/generate.h"
 #include "../engine/job.h"
 #include "../json.h"
 #include "../models/model.h"

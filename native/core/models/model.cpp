@@ -82,6 +82,10 @@ std::shared_ptr<const Architecture> Architecture::withPadToken(TensorTable&) con
                                    "\" but received true; its vocabulary has a pad token");
 }
 
+Encoded Architecture::encodeForAnswers(const Weights& weights, const TokenBatch& source) const {
+  return answersFromStates() ? encode(weights, source) : Encoded{source, {}};
+}
+
 at::Tensor Architecture::targetLogits(const Weights& weights, const Encoded& encoded, const Targets& targets,
                                       const Prompt& prompt, Taps* taps) const {
   return applyHead(head(weights), targetStates(weights, encoded, targets, prompt, taps));

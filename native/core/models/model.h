@@ -115,6 +115,8 @@ class Architecture {
   virtual std::vector<std::string> editableWeights() const = 0;
 
   virtual Encoded encode(const Weights& weights, const TokenBatch& source, Taps* taps = nullptr) const = 0;
+  /// encode(), or the source alone where answering without a prompt reads no states.
+  Encoded encodeForAnswers(const Weights& weights, const TokenBatch& source) const;
   /// Teacher-forced decoder states in front of the head, at the target positions only: [N, D] in the order of
   /// `targets.flatRows_N`. Feed them to tokenNll() (train/losses.h), which
   /// never holds all logits at once.

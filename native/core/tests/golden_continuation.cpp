@@ -3,7 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "../decode/greedy.h"
+#include "../decode/generate.h"
 #include "../editors/editor.h"
 #include "../train/losses.h"
 #include "golden.h"
@@ -56,7 +56,7 @@ struct Case {
     const int64_t most = static_cast<int64_t>(golden.settings().find("max_new_tokens")->number());
     JobContext context;
     const TokenRows answer =
-        generateGreedy(family(), model->weights, Encoded{source(answers), {}}, prompt, {most, true}, context);
+        generateTokens(family(), model->weights, Encoded{source(answers), {}}, prompt, {most, true}, context);
     golden.expect(prefix + "gen", gridOf(answer, most, family().padId()));
   }
 

@@ -2,7 +2,7 @@
 #include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "../decode/greedy.h"
+#include "../decode/generate.h"
 #include "../editors/editor.h"
 #include "../layers/relative_bias.h"
 #include "../train/losses.h"
@@ -157,7 +157,7 @@ void checkPrefix(Golden& golden) {
     JobContext context;
     if (golden.has(prefix + "pred")) {
       golden.expect(prefix + "pred",
-                    classesOf(generateGreedy(family, weights, encoded, prompt, {}, context)));
+                    classesOf(generateTokens(family, weights, encoded, prompt, {}, context)));
       continue;
     }
     const TokenLosses losses = tokenNll(family.targetStates(weights, encoded, test.targets, prompt),
@@ -165,7 +165,7 @@ void checkPrefix(Golden& golden) {
     golden.expect(prefix + "tf_logprob", spread(losses.logProb_N, test.targets, 0));
     golden.expect(prefix + "tf_argmax", spread(losses.argmax_N, test.targets, -100));
     const int64_t most = static_cast<int64_t>(golden.settings().find("max_new_tokens")->number());
-    expectGeneration(golden, prefix, generateGreedy(family, weights, encoded, prompt, {most, true}, context),
+    expectGeneration(golden, prefix, generateTokens(family, weights, encoded, prompt, {most, true}, context),
                      most, family.padId());
   }
 }

@@ -1,14 +1,10 @@
-// Properties of T5 that fixtures do not show: rows do not know of each other, prefixes, caches, taps, second
-// derivatives.
+// Properties of T5 that neither fixtures show nor invariance_test.cpp: stopping, overlays, second derivatives,
+// the encoder alone.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "core/decode/greedy.h"
-#include "core/layers/linear.h"
-#include "core/tensor/matmul_backend.h"
-#include "core/train/losses.h"
+#include "core/decode/generate.h"
 #include "failure.h"
 #include "tiny.h"
 
@@ -56,104 +52,19 @@ class EveryT5 : public testing::TestWithParam<bool> {
 };
 INSTANTIATE_TEST_SUITE_P(ReluAndGated, EveryT5, testing::Bool());
 
-TEST_P(EveryT5, ARowOfASubBatchHasTheBitsItHasInTheWhole) {
-  const at::NoGradGuard frozen;
-  chooseMatmulBackend();  // as the engine does: the guarantee is about the products that really run
-  const int threadsBefore = at::get_num_threads();
-  for (const int threads : {1, 2}) {
-    at::set_num_threads(threads);
-    const Inputs all(model, 23, 0);
-    const Inputs withPrompt(model, 23, 3);
-    for (const Inputs* inputs : {&all, &withPrompt}) {
-      const at::Tensor whole =
-          family.targetLogits(model.weights, inputs->encoded, inputs->targets, inputs->prompt);
-      JobContext context;
-      const TokenRows answers =
-          generateGreedy(family, model.weights, inputs->encoded, inputs->prompt, {6, true}, context);
-      const auto whole0 = family.startDecode(model.weights, inputs->encoded, inputs->prompt);
-      const at::Tensor firstStep = whole0->first();
-      for (const std::vector<int64_t>& rows : std::vector<std::vector<int64_t>>{
-               {0},
-               {22},
-               {7, 3},
-               {1, 2, 5},
-               {0, 4, 9, 13, 21},
-               {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19}}) {
-        const at::Tensor rows_R = at::tensor(rows, at::kLong);
-        const Encoded some = inputs->encoded.select(rows_R);
-        const at::Tensor prompt =
-            inputs->prompt.defined() ? inputs->prompt.index_select(0, rows_R) : at::Tensor();
-        const Targets targets = inputs->targets.select(rows_R);
-        at::Tensor wanted = at::empty({0, 60});
-        for (const int64_t row : rows)
-          wanted = at::cat({wanted, whole.index({inputs->targets.rowOf_N == row})});
-        EXPECT_TRUE(at::equal(family.targetLogits(model.weights, some, targets, prompt), wanted))
-            << rows.size() << " rows, " << threads << " threads";
-        const auto state = family.startDecode(model.weights, some, prompt);
-        EXPECT_TRUE(at::equal(state->first(), firstStep.index_select(0, rows_R)));
-        const TokenRows part = generateGreedy(family, model.weights, some, prompt, {6, true}, context);
-        EXPECT_EQ(part.ids, pick(answers, rows).ids);
-      }
-    }
-  }
-  at::set_num_threads(threadsBefore);
-}
-
-TEST_P(EveryT5, AnEmptyPromptIsNoPrompt) {
-  const at::NoGradGuard frozen;
-  const Inputs inputs(model, 5, 0);
-  const at::Tensor none = at::empty({5, 0, family.embeddingWidth()});
-  EXPECT_TRUE(at::equal(family.targetLogits(model.weights, inputs.encoded, inputs.targets, none),
-                        family.targetLogits(model.weights, inputs.encoded, inputs.targets, {})));
-}
-
-TEST_P(EveryT5, PaddingChangesNothing) {
-  const at::NoGradGuard frozen;
-  const Inputs inputs(model, 6, 2);
-  const at::Tensor together =
-      family.targetLogits(model.weights, inputs.encoded, inputs.targets, inputs.prompt);
-  for (int64_t b = 0; b < 6; ++b) {
-    TokenRows alone{{}, {static_cast<int32_t>(inputs.source.lengths[b])}};
-    for (int64_t s = 0; s < inputs.source.lengths[b]; ++s) {
-      alone.ids.push_back(static_cast<int32_t>(inputs.source.ids_BS[b][s].item<int64_t>()));
-    }
-    const Encoded encoded = family.encode(model.weights, pad(alone, 0, 60, at::kCPU));
-    const Targets targets = makeTargets(slice(inputs.targetRows, b, 1), 0, 60, at::kCPU);
-    const at::Tensor logits =
-        family.targetLogits(model.weights, encoded, targets, inputs.prompt.narrow(0, b, 1));
-    EXPECT_TRUE(at::allclose(logits, together.index({inputs.targets.rowOf_N == b}), 1e-5, 1e-5)) << b;
-  }
-}
-
-TEST_P(EveryT5, GreedyDecodingAgreesWithTeacherForcing) {
-  const at::NoGradGuard frozen;
-  for (const int64_t prompts : {0, 3}) {
-    const Inputs inputs(model, 9, prompts);
-    JobContext context;
-    const TokenRows answers =
-        generateGreedy(family, model.weights, inputs.encoded, inputs.prompt, {7, true}, context);
-    const Targets targets = makeTargets(answers, 0, 60, at::kCPU);
-    const at::Tensor logits = family.targetLogits(model.weights, inputs.encoded, targets, inputs.prompt);
-    EXPECT_TRUE(at::equal(logits.argmax(1), targets.labels_N)) << prompts << " prompt rows";
-    const TokenRows fixed =
-        generateGreedy(family, model.weights, inputs.encoded, inputs.prompt, {7, false}, context);
-    EXPECT_EQ(fixed.lengths, std::vector<int32_t>(9, 7));
-  }
-}
-
 TEST_P(EveryT5, FinishedRowsLeaveAndOthersGoOn) {
   const at::NoGradGuard frozen;
   const Inputs inputs(model, 9, 2);
   JobContext context;
   const TokenRows free =
-      generateGreedy(family, model.weights, inputs.encoded, inputs.prompt, {8, false}, context);
+      generateTokens(family, model.weights, inputs.encoded, inputs.prompt, {8, false}, context);
   // A model whose stop token is one that some rows say early and others late or never.
   Json::Object members = family.config().object();
   std::erase_if(members, [](const auto& member) { return member.first == "eos_token_id"; });
   members.emplace_back("eos_token_id", Json(free.ids[2]));
   const auto stopping = makeArchitecture(Json(members));
   const TokenRows stopped =
-      generateGreedy(*stopping, model.weights, inputs.encoded, inputs.prompt, {8, true}, context);
+      generateTokens(*stopping, model.weights, inputs.encoded, inputs.prompt, {8, true}, context);
   size_t at = 0;
   for (int64_t b = 0; b < 9; ++b) {
     const auto begin = free.ids.begin() + b * 8;
@@ -170,7 +81,7 @@ TEST_P(EveryT5, DecodingCanBeCancelled) {
   const Inputs inputs(model, 3, 0);
   JobContext context(std::make_shared<std::atomic<bool>>(true));
   expectFailure(ErrorCode::Aborted, "", [&] {
-    generateGreedy(family, model.weights, inputs.encoded, {}, {6, true}, context);
+    generateTokens(family, model.weights, inputs.encoded, {}, {6, true}, context);
   });
 }
 
@@ -207,30 +118,6 @@ TEST_P(EveryT5, SourcesOfOneLengthNeedNoMask) {
   EXPECT_TRUE(at::allclose(logits, masked, 1e-4, 1e-4));
   EXPECT_TRUE(
       at::allclose(gradient, torch::autograd::grad({masked.square().sum()}, {prompt})[0], 1e-3, 1e-3));
-}
-
-TEST_P(EveryT5, TapsGiveTheFactorsOfEachGradient) {
-  const Inputs inputs(model, 4, 0);
-  const std::vector<std::string> names = family.editableWeights();
-  Taps taps;
-  TensorTable leaves;
-  for (const std::string& name : names) {
-    taps.wanted[name];
-    leaves[name] = model.weights.at(name).detach().clone().set_requires_grad(true);
-  }
-  const Weights weights = model.weights.with(leaves);
-  const Encoded encoded = family.encode(weights, inputs.source, &taps);
-  const at::Tensor loss =
-      at::log_softmax(family.targetLogits(weights, encoded, inputs.targets, {}, &taps), 1).select(1, 3).sum();
-  std::vector<at::Tensor> wanted;
-  for (const std::string& name : names) wanted.push_back(leaves[name]);
-  for (const std::string& name : names) wanted.push_back(taps.wanted[name].output);
-  const std::vector<at::Tensor> gradients = torch::autograd::grad({loss}, wanted);
-  for (size_t i = 0; i < names.size(); ++i) {
-    const at::Tensor u = taps.wanted[names[i]].input;
-    const at::Tensor product = at::matmul(gradients[names.size() + i].t(), u);
-    EXPECT_TRUE(at::allclose(product, gradients[i], 1e-4, 1e-5)) << names[i];
-  }
 }
 
 /// d/ds of the first-order gradient along `direction` is the second derivative: compared in fp64.

@@ -25,6 +25,18 @@ inline Json config() {
       "feed_forward_proj": "relu", "relative_attention_num_buckets": 8, "decoder_start_token_id": 0})");
 }
 
+inline Json bartConfig() {
+  return Json::parse(R"({"model_type": "bart", "architectures": ["BartForConditionalGeneration"],
+      "d_model": 24, "encoder_attention_heads": 3, "decoder_attention_heads": 2, "encoder_ffn_dim": 40,
+      "decoder_ffn_dim": 32, "encoder_layers": 2, "decoder_layers": 3, "vocab_size": 60,
+      "max_position_embeddings": 24, "pad_token_id": 0, "eos_token_id": 1})");
+}
+
+inline Json gpt2Config() {
+  return Json::parse(R"({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_embd": 24,
+      "n_head": 3, "n_inner": 40, "n_layer": 3, "n_positions": 24, "vocab_size": 60, "eos_token_id": 1})");
+}
+
 /// BERT with a head of one logit.
 inline Json bertConfig() {
   return Json::parse(R"({"model_type": "bert", "architectures": ["BertForSequenceClassification"],
@@ -36,6 +48,17 @@ inline Json distilbertConfig() {
   return Json::parse(R"({"model_type": "distilbert", "architectures": ["DistilBertForSequenceClassification"],
       "dim": 24, "n_heads": 2, "hidden_dim": 40, "n_layers": 3, "vocab_size": 60,
       "max_position_embeddings": 24})");
+}
+
+/// `config` with the members of the object `more` in place of its own.
+inline Json with(const Json& config, const std::string& more) {
+  Json::Object members = config.object();
+  const Json added = Json::parse(more);
+  for (const auto& [key, value] : added.object()) {
+    std::erase_if(members, [&, name = key](const auto& member) { return member.first == name; });
+    members.emplace_back(key, value);
+  }
+  return Json(std::move(members));
 }
 
 inline std::shared_ptr<const Model> model(uint64_t seed = 1) {

@@ -119,7 +119,7 @@ class Tuner : public FineTuner {
     at::Tensor states_ND;
     {
       const auto phase = context.phase("forward");
-      states_ND = family.targetStates(weights, family.encode(weights, source), targets, {});
+      states_ND = family.targetStates(weights, family.encodeForAnswers(weights, source), targets, {});
     }
     context.checkCancelled();
     TokenLossGradients token;

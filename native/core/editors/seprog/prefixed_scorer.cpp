@@ -243,8 +243,7 @@ Generation PrefixedScorer::generate(const TokenRows& source, const GoldEdits& go
     };
     std::unique_ptr<DecodeState> state = start(modules_->promptOf(share.prompts_RPD));
     if (share.logit_R.defined()) state = mixDecoding(std::move(state), start({}), share.logit_R);
-    const TokenRows tokens = generateGreedy(*answering_.architecture, *state,
-                                            static_cast<int64_t>(share.rows.size()), options, context);
+    const TokenRows tokens = generateTokens(*answering_.architecture, *state, part.source, options, context);
     auto next = tokens.ids.begin();
     for (size_t r = 0; r < share.rows.size(); ++r) {
       answers[share.rows[r]].assign(next, next + tokens.lengths[r]);
