@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { EMBEDDED_DATA, hasAsset, readAsset } from "../../src/data/assets.js";
+import { EMBEDDED_DATA, readAsset } from "../../src/data/assets.js";
 import { loadCounterfact } from "../../src/data/datasets/counterfact.js";
 import { phrasings } from "../../src/data/episodes.js";
 import { DATASETS, loadDataset } from "../../src/data/registry.js";
@@ -32,41 +32,35 @@ const isContinuation = ({ in_scope, x_e, x_loc, y_loc }: EditRecord): boolean =>
 const isPlainClaim = ({ in_scope, split, y_e_options, y_loc }: EditRecord): boolean =>
   in_scope.length === 0 && split === "train" && y_e_options.every((label) => label !== y_loc[0]);
 
-/** Continuations of the passages are sampled from a base model that is made from the passages. */
-const published = await hasAsset("wikipedia/edits.jsonl.gz");
+describe.each(Object.keys(DATASETS))("embedded data set %s", (name) => {
+  test("no group, neighbour or input in two splits", async () => {
+    const { overlaps } = datasetStatistics(await loadOnce(name));
+    expect(overlaps).toHaveLength(3);
+    for (const { sharedGroups, sharedNeighbourGroups, sharedInputs } of overlaps)
+      expect([sharedGroups, sharedNeighbourGroups, sharedInputs]).toEqual([0, 0, 0]);
+  });
 
-describe.each(Object.keys(DATASETS).filter((name) => published || name !== "wikipedia"))(
-  "embedded data set %s",
-  (name) => {
-    test("no group, neighbour or input in two splits", async () => {
-      const { overlaps } = datasetStatistics(await loadOnce(name));
-      expect(overlaps).toHaveLength(3);
-      for (const { sharedGroups, sharedNeighbourGroups, sharedInputs } of overlaps)
-        expect([sharedGroups, sharedNeighbourGroups, sharedInputs]).toEqual([0, 0, 0]);
-    });
+  test("ids are unique and every record can be an edit that changes something", async () => {
+    const { splits } = await loadOnce(name);
+    const records = SPLITS.flatMap((split) => splits[split]);
+    expect(new Set(records.map(({ id }) => id)).size).toBe(records.length);
+    const useless = records.filter(
+      ({ x_e, in_scope, y_loc, y_e_options }) =>
+        y_loc.length === 0 ||
+        !in_scope.some(({ x, y }) => y === COPY && x !== x_e) ||
+        y_e_options.some((label) => y_loc.some((gold) => sameAnswer(gold, label))),
+    );
+    const exempt = [changesByConsequence, isContinuation, isPlainClaim];
+    expect(useless.filter((record) => !exempt.some((test) => test(record)))).toEqual([]);
+  });
 
-    test("ids are unique and every record can be an edit that changes something", async () => {
-      const { splits } = await loadOnce(name);
-      const records = SPLITS.flatMap((split) => splits[split]);
-      expect(new Set(records.map(({ id }) => id)).size).toBe(records.length);
-      const useless = records.filter(
-        ({ x_e, in_scope, y_loc, y_e_options }) =>
-          y_loc.length === 0 ||
-          !in_scope.some(({ x, y }) => y === COPY && x !== x_e) ||
-          y_e_options.some((label) => y_loc.some((gold) => sameAnswer(gold, label))),
-      );
-      const exempt = [changesByConsequence, isContinuation, isPlainClaim];
-      expect(useless.filter((record) => !exempt.some((test) => test(record)))).toEqual([]);
-    });
-
-    test("every split can be used", async () => {
-      const { splits } = await loadOnce(name);
-      for (const split of SPLITS) expect(splits[split].length).toBeGreaterThan(0);
-      // Enough test groups for an episode of 128 edits and something out of scope.
-      expect(new Set(splits.test.map(({ group }) => group)).size).toBeGreaterThan(128);
-    });
-  },
-);
+  test("every split can be used", async () => {
+    const { splits } = await loadOnce(name);
+    for (const split of SPLITS) expect(splits[split].length).toBeGreaterThan(0);
+    // Enough test groups for an episode of 128 edits and something out of scope.
+    expect(new Set(splits.test.map(({ group }) => group)).size).toBeGreaterThan(128);
+  });
+});
 
 test("every folder of embedded data has its licence", async () => {
   const checksums: object = JSON.parse(await readFile(join(EMBEDDED_DATA, "checksums.json"), "utf8"));

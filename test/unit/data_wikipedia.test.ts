@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readAsset } from "../../src/data/assets.js";
 import { loadWikipedia } from "../../src/data/datasets/wikipedia.js";
 import { readSelfSample } from "../../src/data/datasets/wikipedia_files.js";
 import { cutBeforeLast, textIds } from "../../src/data/datasets/wikipedia_tokens.js";
@@ -193,6 +194,24 @@ describe("embedded set", () => {
     const odd = ({ text }: { text: string }) =>
       !/^[ -~]+$/.test(text) || /@[-,.]@|<unk>| {2}| [.,;!?)]( |$)/.test(text);
     expect(all.filter(odd)).toEqual([]);
+  });
+
+  test("continuations are ten tokens of the base model, alone and behind their input; the manifest counts them", async () => {
+    const manifest = JSON.parse(await readAsset("wikipedia/manifest.json"));
+    const base = await Tokenizer.load(
+      fileURLToPath(new URL("../../assets/models/gpt2-mini", import.meta.url)),
+    );
+    const { splits } = await loadWikipedia();
+    for (const split of SPLITS) expect(splits[split]).toHaveLength(manifest.edits[split]);
+    for (const { x_e, y_e_options, x_loc, y_loc } of splits.test.slice(0, 200)) {
+      const [label = ""] = y_e_options;
+      const ids = textIds(x_e, base);
+      expect([...textIds(x_e + label, base)]).toEqual([...ids, ...textIds(label, base)]);
+      expect(textIds(label, base)).toHaveLength(10);
+      expect([...ids]).toEqual([...textIds(x_loc, base), ...textIds(y_loc[0] ?? "", base)]);
+      expect(textIds(y_loc[0] ?? "", base)).toHaveLength(10);
+      expect(x_e.split(" ").length).toBeLessThanOrEqual(60);
+    }
   });
 
   async function rootWith(files: Readonly<Record<string, readonly object[]>>): Promise<string> {
