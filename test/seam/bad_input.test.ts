@@ -10,6 +10,7 @@ import {
 } from "../../src/native/engine.js";
 import { loadAddon } from "../../src/native/load.js";
 import {
+  TINY_BERT,
   TINY_EDITOR,
   TINY_T5,
   tinyEpisodes,
@@ -21,11 +22,13 @@ import {
 
 let engine: Engine;
 let model: Model;
+let classifier: Model;
 let editor: Editor;
 let memory: EditMemory;
 beforeAll(async () => {
   engine = await openEngine({ threads: 1 });
   model = await engine.createModel(TINY_T5, { seed: 1 });
+  classifier = await engine.createModel(TINY_BERT, { seed: 1 });
   editor = await engine.createEditor(TINY_EDITOR, model);
   memory = await editor.createMemory();
 });
@@ -73,6 +76,48 @@ const CASES: readonly Case[] = [
     "DATA_INVALID",
     /row/,
   ],
+  [
+    "types for a part of the ids",
+    () =>
+      classifier.score({ source: { ...rows([5, 6], [2]), types: Int32Array.of(1) }, target: rows([1], [1]) }),
+    "DATA_INVALID",
+    /source\.types/,
+  ],
+  [
+    "a type that the model does not have",
+    () =>
+      classifier.score({
+        source: { ...rows([5, 6], [2]), types: Int32Array.of(0, -2) },
+        target: rows([1], [1]),
+      }),
+    "DATA_INVALID",
+    /source\.types.*-2/,
+  ],
+  [
+    "types as a plain array",
+    () => classifier.generate(wrong({ ...rows([5], [1]), types: [0] })),
+    "CONFIG_INVALID",
+    /Int32Array.*source\.types/,
+  ],
+  [
+    "two classes in one row",
+    () => classifier.score({ source: rows([5], [1]), target: rows([0, 1], [2]) }),
+    "DATA_INVALID",
+    /exactly one class id/,
+  ],
+  [
+    "a class that the model does not have",
+    () => classifier.score({ source: rows([5], [1]), target: rows([2], [1]) }),
+    "DATA_INVALID",
+    /\[0, 2\)/,
+  ],
+  [
+    "more positions than there are",
+    () => classifier.generate(rows(new Array(25).fill(5), [25])),
+    "DATA_INVALID",
+    /at most 24 positions/,
+  ],
+  ["a source without [CLS]", () => classifier.generate(rows([], [0])), "DATA_INVALID", /\[CLS\]/],
   [
     "ids as a plain array",
     () => model.generate(wrong({ ids: [5], lengths: Int32Array.of(1) })),

@@ -3,6 +3,7 @@
 #include "bert.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/ones.h>
@@ -218,11 +219,13 @@ std::vector<std::string> Bert::editableWeights() const {
 
 at::Tensor Bert::embedTokens(const Scope& embeddings, const TokenBatch& source, int64_t firstPosition) const {
   const at::Tensor& types_TD = embeddings["token_type_embeddings.weight"];
-  const int64_t highest = source.types_BS.defined() ? source.types_BS.max().item<int64_t>() : 0;
-  if (highest >= config_.types) {
-    fail(ErrorCode::DataInvalid, "expected token types below type_vocab_size " +
-                                     std::to_string(config_.types) + " for `source.types` but received " +
-                                     std::to_string(highest));
+  if (source.types_BS.defined()) {
+    const auto [lowest, highest] = at::aminmax(source.types_BS);
+    for (const int64_t type : {lowest.item<int64_t>(), highest.item<int64_t>()}) {
+      if (type >= 0 && type < config_.types) continue;
+      fail(ErrorCode::DataInvalid, "expected token types in [0, " + std::to_string(config_.types) +
+                                       ") for `source.types` but received " + std::to_string(type));
+    }
   }
   const at::Tensor typed =
       source.types_BS.defined() ? at::embedding(types_TD, source.types_BS) : types_TD.select(0, 0);

@@ -1,18 +1,15 @@
-// Properties of the classifiers that fixtures do not show: rows do not know of each other, prompts, token types,
-// names in checkpoints, second derivatives.
+// What is particular to the classifiers: one class id an answer, one logit seen as two, token types, names in
+// checkpoints, encoders without a head.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include "core/decode/generate.h"
 #include "core/editors/seprog/edit_encoder.h"
 #include "core/io/atomic_file.h"
 #include "core/io/safetensors.h"
-#include "core/tensor/matmul_backend.h"
 #include "core/train/losses.h"
 #include "failure.h"
-#include "tiny.h"
+#include "seprog_parts.h"
 
 namespace seprog {
 namespace {
@@ -98,61 +95,6 @@ TEST_P(EveryClassifier, HasNoSecondToken) {
   expectFailure(ErrorCode::Internal, "one class id", [&] { state->next(at::zeros({3}, at::kLong)); });
 }
 
-TEST_P(EveryClassifier, ARowOfASubBatchHasTheBitsItHasInTheWhole) {
-  const at::NoGradGuard frozen;
-  chooseMatmulBackend();
-  const int threadsBefore = at::get_num_threads();
-  for (const int threads : {1, 2}) {
-    at::set_num_threads(threads);
-    for (const Inputs& inputs : everyWay(23)) {
-      const at::Tensor whole = logits(inputs);
-      for (const std::vector<int64_t>& rows :
-           std::vector<std::vector<int64_t>>{{0}, {22}, {7, 3}, {1, 2, 5}, {0, 4, 9, 13, 21}}) {
-        const at::Tensor rows_R = at::tensor(rows, at::kLong);
-        const Prompt prompt = {
-            inputs.prompt.length() > 0 ? inputs.prompt.rows_BPD.index_select(0, rows_R) : at::Tensor(),
-            inputs.prompt.positions};
-        const at::Tensor part = family.targetLogits(model.weights, inputs.encoded.select(rows_R),
-                                                    inputs.targets.select(rows_R), prompt);
-        EXPECT_TRUE(at::equal(part, whole.index_select(0, rows_R)))
-            << rows.size() << " rows, " << inputs.prompt.length() << " prompt rows, " << threads
-            << " threads";
-      }
-    }
-  }
-  at::set_num_threads(threadsBefore);
-}
-
-TEST_P(EveryClassifier, PaddingChangesNothing) {
-  const at::NoGradGuard frozen;
-  for (const Inputs& inputs : everyWay(6)) {
-    const at::Tensor together = logits(inputs);
-    for (int64_t b = 0; b < 6; ++b) {
-      const TokenBatch source = pad(slice(inputs.sourceRows, b, 1), 0, 60, at::kCPU);
-      const Targets targets = targetsFor(family, slice(inputs.targetRows, b, 1), at::kCPU);
-      const Prompt prompt = {
-          inputs.prompt.length() > 0 ? inputs.prompt.rows_BPD.narrow(0, b, 1) : at::Tensor(),
-          inputs.prompt.positions};
-      const at::Tensor alone =
-          family.targetLogits(model.weights, family.encode(model.weights, source), targets, prompt);
-      EXPECT_TRUE(at::allclose(alone, together.narrow(0, b, 1), 1e-5, 1e-5)) << b;
-    }
-  }
-}
-
-TEST_P(EveryClassifier, AnEmptyPromptIsNoPrompt) {
-  const Inputs inputs(model, 5, 0, PromptPositions::Concat);
-  const at::Tensor none = at::empty({5, 0, family.embeddingWidth()});
-  EXPECT_TRUE(
-      at::equal(family.targetLogits(model.weights, inputs.encoded, inputs.targets, none), logits(inputs)));
-}
-
-TEST_P(EveryClassifier, PlacesPromptsInTwoWays) {
-  const std::vector<Inputs> ways = everyWay(4);
-  EXPECT_FALSE(at::allclose(logits(ways[1]), logits(ways[2]), 1e-3, 1e-3));
-  EXPECT_FALSE(at::allclose(logits(ways[0]), logits(ways[1]), 1e-3, 1e-3));
-}
-
 TEST_P(EveryClassifier, RefusesMorePositionsThanItHas) {
   const auto answer = [&](int32_t length, int64_t prompts, PromptPositions positions) {
     TokenRows rows{std::vector<int32_t>(length, 5), {length}};
@@ -176,86 +118,6 @@ TEST_P(EveryClassifier, RefusesRowsItCannotRead) {
     targetsFor(family, {{0, 1}, {2}}, at::kCPU);
   });
   expectFailure(ErrorCode::DataInvalid, "[0, 2)", [&] { targetsFor(family, {{2}, {1}}, at::kCPU); });
-}
-
-TEST_P(EveryClassifier, TapsGiveTheFactorsOfEachGradient) {
-  const Inputs inputs(model, 4, 0, PromptPositions::Concat);
-  const std::vector<std::string> names = family.editableWeights();
-  ASSERT_EQ(names.size(), 4u);
-  Taps taps;
-  TensorTable leaves;
-  for (const std::string& name : names) {
-    taps.wanted[name];
-    leaves[name] = model.weights.at(name).detach().clone().set_requires_grad(true);
-  }
-  const Weights weights = model.weights.with(leaves);
-  const Encoded encoded = family.encode(weights, inputs.source, &taps);
-  const at::Tensor loss =
-      at::log_softmax(family.targetLogits(weights, encoded, inputs.targets, {}, &taps), 1).select(1, 1).sum();
-  std::vector<at::Tensor> wanted;
-  for (const std::string& name : names) wanted.push_back(leaves[name]);
-  for (const std::string& name : names) wanted.push_back(taps.wanted[name].output);
-  const std::vector<at::Tensor> gradients = torch::autograd::grad({loss}, wanted);
-  for (size_t i = 0; i < names.size(); ++i) {
-    const at::Tensor product = at::matmul(gradients[names.size() + i].t(), taps.wanted[names[i]].input);
-    EXPECT_TRUE(at::allclose(product, gradients[i], 1e-4, 1e-5)) << names[i];
-    EXPECT_GT(gradients[i].abs().max().item<float>(), 0) << names[i];
-  }
-}
-
-/// d/ds of the first-order gradient along a direction is the second derivative: compared in fp64.
-TEST_P(EveryClassifier, SecondDerivativesAgreeWithDifferences) {
-  TensorTable wide;
-  for (const auto& [name, tensor] : model.weights.flatten()) wide[name] = tensor.to(at::kDouble);
-  const Weights base{TensorTable(wide)};
-  const Inputs inputs(model, 4, 2, PromptPositions::Concat);
-  const Prompt prompt(inputs.prompt.rows_BPD.to(at::kDouble));
-  std::vector<std::string> names = family.editableWeights();
-  names.push_back("classifier.weight");
-  for (const auto& [name, shape] : family.expectedWeights()) {
-    if (name.find("embeddings.LayerNorm") != std::string::npos ||
-        name.find("layer.0.attention") != std::string::npos)
-      names.push_back(name);
-  }
-
-  const auto gradient = [&](const std::vector<at::Tensor>& values, bool graph) {
-    TensorTable leaves;
-    for (size_t i = 0; i < names.size(); ++i) leaves[names[i]] = values[i];
-    const Weights weights = base.with(leaves);
-    const Encoded encoded = family.encode(weights, inputs.source);
-    const at::Tensor sum = family.targetLogits(weights, encoded, inputs.targets, prompt) +
-                           family.targetLogits(weights, encoded, inputs.targets, {});
-    const at::Tensor loss =
-        at::log_softmax(sum, 1).gather(1, inputs.targets.labels_N.unsqueeze(1)).mean().neg();
-    return torch::autograd::grad({loss}, values, {}, std::nullopt, graph);
-  };
-
-  Random random(23);
-  std::vector<at::Tensor> values, direction;
-  for (const std::string& name : names) {
-    values.push_back(base.at(name).detach().clone().set_requires_grad(true));
-    direction.push_back(random.normalTensor(base.at(name).sizes(), 0, 1).to(at::kDouble));
-  }
-  const std::vector<at::Tensor> first = gradient(values, true);
-  at::Tensor along = at::zeros({}, at::kDouble);
-  for (size_t i = 0; i < names.size(); ++i) along = along + (first[i] * direction[i]).sum();
-  const std::vector<at::Tensor> second = torch::autograd::grad({along}, values);
-
-  constexpr double kStep = 1e-6;
-  const auto moved = [&](double step) {
-    std::vector<at::Tensor> at;
-    for (size_t i = 0; i < names.size(); ++i) {
-      at.push_back((values[i].detach() + step * direction[i]).set_requires_grad(true));
-    }
-    return gradient(at, false);
-  };
-  const std::vector<at::Tensor> up = moved(kStep);
-  const std::vector<at::Tensor> down = moved(-kStep);
-  for (size_t i = 0; i < names.size(); ++i) {
-    const at::Tensor difference = (up[i] - down[i]) / (2 * kStep);
-    const double size = difference.abs().max().item<double>();
-    EXPECT_LT((difference - second[i]).abs().max().item<double>(), 1e-4 * size + 1e-7) << names[i];
-  }
 }
 
 TEST_P(EveryClassifier, StartsAsHuggingFaceDoes) {
@@ -298,6 +160,37 @@ TEST_P(EveryClassifier, CountsItsClasses) {
   EXPECT_EQ(classes(R"({"num_labels": 1})"), 2);
   EXPECT_EQ(classes(R"({"num_labels": 3})"), 3);
   EXPECT_EQ(classes(R"({"id2label": {"0": "a", "1": "b", "2": "c", "3": "d"}})"), 4);
+}
+
+TEST_P(EveryClassifier, RowsOutOfScopeKeepTheBitsOfTheBase) {
+  const auto base = std::make_shared<const Model>(model);
+  const auto editor = tiny::makeEditorOf(base);
+  Random random(8);
+  const auto pairs = [&](int64_t count) {
+    return PairRows{tiny::rows(random, count, 3, 8), tiny::classes(random, count, 2)};
+  };
+  const PairRows edits = pairs(5);
+  const EditRequests requests{edits, edits.source, std::vector<std::string>(5, "edit")};
+  const PairRows asked = pairs(20);
+  const auto plain = baseScorer(base);
+  std::vector<float> logits =
+      editor->edit(requests, plain, tiny::quiet)->score(asked, tiny::quiet).scope.logit;
+  std::sort(logits.begin(), logits.end());
+  tiny::rewrite(*editor, "NN_e.2.bias", [&](const at::Tensor& bias) { return bias - logits[10]; });
+
+  const TokenScores scores = editor->edit(requests, plain, tiny::quiet)->score(asked, tiny::quiet);
+  const TokenScores unedited = plain->score(asked, tiny::quiet);
+  int inScope = 0;
+  for (size_t b = 0; b < 20; ++b) {
+    if (scores.scope.logit[b] > 0) {
+      ++inScope;
+      EXPECT_NE(scores.logProb[b], unedited.logProb[b]) << b;
+    } else {
+      EXPECT_EQ(scores.logProb[b], unedited.logProb[b]) << b;
+    }
+  }
+  EXPECT_GT(inScope, 0);
+  EXPECT_LT(inScope, 20);
 }
 
 /// A folder of this config and these tensors.
@@ -416,7 +309,7 @@ TEST(Bert, ReadsTokenTypes) {
   EXPECT_TRUE(at::equal(without, family.encode(model.weights, zeros).h_BSD));
   TokenBatch high = inputs.source;
   high.types_BS = inputs.source.types_BS + 1;
-  expectFailure(ErrorCode::DataInvalid, "type_vocab_size", [&] { family.encode(model.weights, high); });
+  expectFailure(ErrorCode::DataInvalid, "token types in [0, 2)", [&] { family.encode(model.weights, high); });
 }
 
 TEST(Bert, RefusesOtherPositions) {
