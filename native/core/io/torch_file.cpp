@@ -81,7 +81,7 @@ class Storages {
           data, {storage.elements}, [mapping = mapping_](void*) {}, options);
     }
     // The legacy format does not align. Pages that were copied go back, so that no weight is held twice.
-    const at::Tensor copy = at::empty({storage.elements}, options);
+    at::Tensor copy = at::empty({storage.elements}, options);
     std::memcpy(copy.mutable_data_ptr(), data, bytes.size());
     const auto begin = static_cast<uint64_t>(data - mapping_->data());
     mapping_->release(begin, begin + bytes.size());

@@ -50,6 +50,18 @@ struct WeightFormat {
 constexpr WeightFormat kFormats[] = {{"model.safetensors", readSafetensorsTable},
                                      {"pytorch_model.bin", readTorchFile}};
 
+std::string within(const std::string& name, const std::string& place) { return "`" + name + "` in " + place; }
+
+[[noreturn]] void refuseShard(const std::string& indexPath, const std::string& name, const Json& file) {
+  fail(ErrorCode::CheckpointInvalid,
+       "expected a file name for `" + indexPath + ":weight_map." + name + "` but received " + file.dump());
+}
+
+[[noreturn]] void refuseSecond(const std::string& name, const std::string& path, const std::string& other) {
+  fail(ErrorCode::CheckpointInvalid,
+       "expected one tensor for `" + name + "` but received two, in " + path + " and " + other);
+}
+
 /// The shards an index names, sorted.
 std::vector<std::string> shards(const std::string& directory, const std::string& indexPath) {
   const Json index = readJson(indexPath);
@@ -61,8 +73,7 @@ std::vector<std::string> shards(const std::string& directory, const std::string&
   std::set<std::string> files;
   for (const auto& [name, file] : map->object()) {
     if (!file.isString() || file.string().empty() || file.string().find('/') != std::string::npos) {
-      fail(ErrorCode::CheckpointInvalid, "expected a file name for `" + indexPath + ":weight_map." + name +
-                                             "` but received " + file.dump());
+      refuseShard(indexPath, name, file);
     }
     files.insert(directory + "/" + file.string());
   }
@@ -86,7 +97,8 @@ Stored readWeights(const std::string& directory) {
     } else if (exists(indexPath)) {
       files = shards(directory, indexPath);
     } else {
-      looked += std::string(looked.empty() ? "" : ", ") + format.file + ", " + format.file + ".index.json";
+      looked.append(looked.empty() ? "" : ", ").append(format.file).append(", ");
+      looked.append(format.file).append(".index.json");
       continue;
     }
     Stored stored;
@@ -94,11 +106,8 @@ Stored readWeights(const std::string& directory) {
     for (const std::string& path : files) {
       for (auto& [name, tensor] : format.read(path)) {
         const auto [first, fresh] = fileOf.emplace(name, path);
-        if (!fresh) {
-          fail(ErrorCode::CheckpointInvalid, "expected one tensor for `" + name + "` but received two, in " +
-                                                 first->second + " and " + path);
-        }
-        stored.origins.emplace(tensor.unsafeGetTensorImpl(), "`" + name + "` in " + path);
+        if (!fresh) refuseSecond(name, first->second, path);
+        stored.origins.emplace(tensor.unsafeGetTensorImpl(), within(name, path));
         stored.table.emplace(name, std::move(tensor));
       }
     }
@@ -114,7 +123,7 @@ std::map<std::string, std::string> originsOf(const TensorTable& table, const Sto
   std::map<std::string, std::string> origins;
   for (const auto& [name, tensor] : table) {
     const auto found = stored.origins.find(tensor.unsafeGetTensorImpl());
-    origins.emplace(name, found == stored.origins.end() ? "`" + name + "` in " + directory : found->second);
+    origins.emplace(name, found == stored.origins.end() ? within(name, directory) : found->second);
   }
   return origins;
 }
@@ -125,7 +134,7 @@ at::Tensor widened(const at::Tensor& tensor, const std::string& origin) {
     fail(ErrorCode::CheckpointInvalid, "expected a floating-point tensor for " + origin + " but received " +
                                            c10::toString(tensor.scalar_type()));
   }
-  const at::Tensor wide = tensor.to(at::kFloat).contiguous();
+  at::Tensor wide = tensor.to(at::kFloat).contiguous();
   if (wide.numel() > 0) {
     const auto [low, high] = at::aminmax(wide);  // a NaN wins both
     if (!std::isfinite(low.item<float>()) || !std::isfinite(high.item<float>())) {
@@ -137,23 +146,28 @@ at::Tensor widened(const at::Tensor& tensor, const std::string& origin) {
   return wide;
 }
 
+[[noreturn]] void refuseMissing(const std::string& name, const std::string& directory) {
+  const bool head = name.find("classifier") != std::string::npos || name.find("pooler") != std::string::npos;
+  fail(ErrorCode::WeightMissing,
+       "expected a tensor for " + within(name, directory) + " but received none" +
+           (head ? "; this is an encoder without a classification head: name a checkpoint that was "
+                   "fine-tuned to the task, or use this one as edit encoder"
+                 : ""));
+}
+
+[[noreturn]] void refuseShape(at::IntArrayRef expected, const std::string& origin, at::IntArrayRef received) {
+  fail(ErrorCode::ShapeMismatch, "expected shape " + shapeText(expected) + " for " + origin +
+                                     " but received " + shapeText(received) +
+                                     "; config.json and weights do not belong together");
+}
+
 void checkShapes(const Architecture& architecture, const TensorTable& table,
                  const std::map<std::string, std::string>& origins, const std::string& directory) {
   for (const auto& [name, shape] : architecture.expectedWeights()) {
     const auto found = table.find(name);
-    if (found == table.end()) {
-      const bool head =
-          name.find("classifier") != std::string::npos || name.find("pooler") != std::string::npos;
-      fail(ErrorCode::WeightMissing,
-           "expected a tensor for `" + name + "` in " + directory + " but received none" +
-               (head ? "; this is an encoder without a classification head: name a checkpoint that was "
-                       "fine-tuned to the task, or use this one as edit encoder"
-                     : ""));
-    }
+    if (found == table.end()) refuseMissing(name, directory);
     if (found->second.sizes() != at::IntArrayRef(shape)) {
-      fail(ErrorCode::ShapeMismatch, "expected shape " + shapeText(shape) + " for " + origins.at(name) +
-                                         " but received " + shapeText(found->second.sizes()) +
-                                         "; config.json and weights do not belong together");
+      refuseShape(shape, origins.at(name), found->second.sizes());
     }
   }
 }

@@ -327,7 +327,7 @@ TEST(TorchFile, SurvivesAnyCutAndAnyChangedByte) {
     for (size_t cut = 0; cut < whole.size(); ++cut) EXPECT_FALSE(tried(whole.substr(0, cut))) << cut;
     for (size_t at = 0; at < whole.size(); ++at) {
       std::string changed = whole;
-      changed[at] ^= at % 2 == 0 ? '\x80' : '\x01';
+      changed[at] = static_cast<char>(changed[at] ^ (at % 2 == 0 ? '\x80' : '\x01'));
       tried(changed);
     }
   });
