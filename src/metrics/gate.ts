@@ -91,7 +91,7 @@ export function gateAuc(edits: readonly EditOutcome[], options?: BootstrapOption
   );
 }
 
-/** Share of in-scope questions whose most attended edit is the one they ask about. */
+/** Share of in-scope questions whose most attended edit is the one they ask about; null where none is attended to. */
 export function selectionAccuracy(
   edits: readonly EditOutcome[],
   options?: BootstrapOptions,
@@ -100,7 +100,7 @@ export function selectionAccuracy(
     edits,
     (edit) =>
       headlineItems(edit).flatMap(({ scope }) =>
-        scope === undefined ? [] : [Number(scope.selected === edit.edit)],
+        scope === undefined || scope.selected === -1 ? [] : [Number(scope.selected === edit.edit)],
       ),
     options,
   );

@@ -168,6 +168,12 @@ describe("gate", () => {
     expect(value("selectionAccuracy", edits)).toBeCloseTo(2 / 3, 12);
   });
 
+  it("has no selection to count for an editor without attention", () => {
+    const mixed = [edit({ inScope: [inScope(scoped(2, -1))], outScope: [outScope(scoped(-1, -1))] })];
+    expect(METRICS.selectionAccuracy(mixed)).toBeNull();
+    expect(value("gateRecall", mixed)).toBe(1);
+  });
+
   it("a logit of 0 is out of scope", () => {
     const zero = [edit({ inScope: [inScope(scoped(0))], outScope: [outScope(scoped(0))] })];
     expect([value("gateRecall", zero), value("gateOnRandom", zero)]).toEqual([0, 0]);
