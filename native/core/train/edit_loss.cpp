@@ -49,8 +49,8 @@ EditLoss editLoss(const Model& model, const TensorTable& leaves, const PairRows&
     const TokenBatch source =
         pad(slice(edits.source, first, count), family.padId(), family.vocabulary(), model.device);
     const Targets targets = targetsFor(family, slice(edits.target, first, count), model.device);
-    const Encoded encoded = promptOf ? family.encode(model.weights, source)
-                                     : family.encodeForAnswers(model.weights, source);
+    const Encoded encoded =
+        promptOf ? family.encode(model.weights, source) : family.encodeForAnswers(model.weights, source);
     const Head head = family.head(model.weights);
     const at::Tensor states_ND =
         family.targetStates(model.weights, encoded, targets, promptOf ? promptOf(encoded) : Prompt());
