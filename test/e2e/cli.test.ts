@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { packageRoot } from "../../src/config/paths.js";
-import { cellResultSchema } from "../../src/evaluation/records.js";
 import { TinyWorld, tinyRecords } from "../support/tiny_world.js";
 
 interface Ended {
@@ -109,62 +108,6 @@ describe("bench", () => {
   it("draws a picture of the run", async () => {
     await run(["report", "runs/tiny", "--svg", "picture.svg"]);
     expect(readFileSync(world.path("picture.svg"), "utf8")).toContain("drawdown");
-  });
-
-  it("measures variants of one trained editor with the same weights, and compares them", async () => {
-    const method = world.method({ steps: 120 });
-    const variant = (name: string, more: object = {}) => ({
-      like: "seprog",
-      editor: { variant: name, ...more },
-    });
-    await writeFile(
-      world.path("variants.yaml"),
-      stringify({
-        name: "variants",
-        model: world.path("model"),
-        datasets: [world.dataFile],
-        k: [2],
-        methods: {
-          seprog: method,
-          "sp-noclassifier": variant("noclassifier"),
-          "sp-noselect": variant("noselect"),
-          "sp-oraclegate": variant("oraclegate"),
-          "sp-finetune": variant("finetune", { finetuneLearningRate: 1e-3 }),
-          "sp-finetune-edit": variant("finetune", { finetune: "edit_time", finetuneLearningRate: 1e-3 }),
-        },
-        evaluation: { maxEdits: 6, minEpisodes: 3, timing: { warmUps: 1, repetitions: 2 } },
-      }),
-    );
-    const said = await run(["bench", "--suite", "variants.yaml", ...threads]);
-    expect(said).toContain("method − seprog");
-    expect(said).toContain(
-      "The paper's order of drawdown (sp-noclassifier worst, sp-noselect second, seprog best)",
-    );
-    const folder = world.path("runs", "variants");
-    // SEPROG's, and those without a classifier and with a fine-tuned base.
-    expect(readdirSync(join(folder, "editors"))).toHaveLength(3);
-    const results = new Map(
-      readdirSync(join(folder, "cells")).map((name) => {
-        const result = cellResultSchema.parse(
-          JSON.parse(readFileSync(join(folder, "cells", name, "result.json"), "utf8")),
-        );
-        return [result.cell.method, result] as const;
-      }),
-    );
-    const printOf = (name: string) => results.get(name)?.provenance.editorFingerprint;
-    for (const name of ["sp-noselect", "sp-oraclegate", "sp-finetune-edit"])
-      expect(printOf(name), name).toBe(printOf("seprog"));
-    for (const name of ["sp-noclassifier", "sp-finetune"])
-      expect(printOf(name), name).not.toBe(printOf("seprog"));
-    expect(results.get("sp-oraclegate")).toMatchObject({
-      cell: { DD: { value: 0 } },
-      detail: { klOut: { value: 0 } },
-    });
-    // Every question is prompted, with or without a gate that says otherwise.
-    expect(results.get("sp-noselect")?.detail.klOut.value).toBeGreaterThan(0);
-    expect(results.get("sp-noclassifier")?.detail.klOut.value).toBeGreaterThan(0);
-    expect(results.get("sp-noselect")?.cell.gate).toEqual(results.get("seprog")?.cell.gate);
-    expect(results.get("sp-noclassifier")?.cell.gate).toBeNull();
   });
 
   it("ends cleanly with 130 on Ctrl-C, and a stopped training goes on", async () => {
