@@ -19,7 +19,7 @@ export const bench = defineCommand({
     ["bench --retrain", "the same, but train the editors anew"],
     ["bench --set k=[1,10] --out runs/quick", "two K only"],
     ["bench --suite mine.yaml --jobs 2", "your own suite, two cells at once (disturbs the timings)"],
-    ["bench --suite mini-full", "five data sets, SEPROG and its ablations: at most 90 minutes on two cores"],
+    ["bench --suite mini-full", "five data sets, SEPROG and its ablations"],
     ["bench --suite paper --models DIR --data DIR", "real checkpoints and official files; doctor lists them"],
     ["bench --data mine.jsonl", "your own edits in place of the bundled data sets"],
   ],
