@@ -1,37 +1,16 @@
 // N target tokens of a chunk, G its rows.
 #include "edit_loss.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <vector>
 
 #include "../error.h"
+#include "leaf_gradients.h"
 #include "losses.h"
 
 namespace seprog {
-namespace {
-
-void addGradients(const TensorTable& leaves, const at::Tensor& states_ND, const Head& head,
-                  const TokenLossGradients& token, Gradients& sums) {
-  std::vector<at::Tensor> outputs{states_ND}, outputGradients{token.h_ND};
-  appendHead(head, token, outputs, outputGradients);
-  std::vector<at::Tensor> inputs;
-  for (const auto& [name, leaf] : leaves) inputs.push_back(leaf);
-  const auto gradients = torch::autograd::grad(outputs, inputs, outputGradients, std::nullopt, false, true);
-  size_t next = 0;
-  for (const auto& [name, leaf] : leaves) {
-    const at::Tensor& gradient = gradients[next++];
-    if (!gradient.defined()) continue;
-    at::Tensor& sum = sums[name];
-    sum = sum.defined() ? sum.add_(gradient) : gradient.clone(at::MemoryFormat::Contiguous);
-  }
-}
-
-}  // namespace
 
 EditLoss editLoss(const Model& model, const TensorTable& leaves, const PairRows& edits,
                   const PromptOf& promptOf, bool withGradients, JobContext& context, int64_t chunkRows) {
@@ -58,7 +37,7 @@ EditLoss editLoss(const Model& model, const TensorTable& leaves, const PairRows&
     if (withGradients) {
       const at::Tensor weight_N = at::full({states_ND.size(0)}, perToken, states_ND.options());
       token = tokenNllGradients(states_ND, head, targets.labels_N, weight_N, isTrained(head));
-      addGradients(leaves, states_ND, head, token, result.gradients);
+      addLeafGradients(leaves, states_ND, head, token, result.gradients);
     } else {
       token.losses = tokenNll(states_ND, head, targets.labels_N);
     }

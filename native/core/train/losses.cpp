@@ -2,32 +2,18 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/log.h>
 #include <ATen/ops/max.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <cmath>
 #include <string>
 
 #include "../error.h"
-#include "../layers/linear.h"
 
 namespace seprog {
 namespace {
-
-// Logits that exist at a time, 16 MiB of floats: products stay large enough to run at full speed.
-constexpr int64_t kHeadElements = 1 << 22;
-// Logits that one element-wise pass covers, 1 MiB of floats: about a core's second-level cache.
-constexpr int64_t kCacheElements = 1 << 18;
-
-int64_t rowsWithin(int64_t elements, int64_t columns) {
-  const int64_t rows = elements / std::max<int64_t>(1, columns);
-  return std::max<int64_t>(1, rows / kRowGranule) * kRowGranule;
-}
 
 /// Scores the block's rows into `out` and destroys the logits; with `weight_N` they become weight ⊙ (softmax
 /// − one-hot).
@@ -51,7 +37,7 @@ void scoreBlock(const at::Tensor& logits_NV, const at::Tensor& labels_N, const a
   }
 }
 
-/// Calls use(first row, rows, logits of them) block by block.
+/// Calls use(first row, logits of the block) block by block.
 template <typename Use>
 TokenLosses eachBlock(const at::Tensor& h_ND, const Head& head, const at::Tensor& labels_N,
                       const at::Tensor* weight_N, Use&& use) {
@@ -64,7 +50,7 @@ TokenLosses eachBlock(const at::Tensor& h_ND, const Head& head, const at::Tensor
     const at::Tensor weight = weight_N == nullptr ? at::Tensor() : weight_N->narrow(0, first, count);
     scoreBlock(logits_RV, labels_N.narrow(0, first, count), weight_N == nullptr ? nullptr : &weight,
                {losses.logProb_N.narrow(0, first, count), losses.argmax_N.narrow(0, first, count)});
-    use(first, count, logits_RV);
+    use(first, logits_RV);
   }
   return losses;
 }
@@ -73,7 +59,7 @@ TokenLosses eachBlock(const at::Tensor& h_ND, const Head& head, const at::Tensor
 
 TokenLosses tokenNll(const at::Tensor& h_ND, const Head& head, const at::Tensor& labels_N) {
   at::NoGradGuard noGrad;
-  return eachBlock(h_ND.detach(), head, labels_N, nullptr, [](int64_t, int64_t, const at::Tensor&) {});
+  return eachBlock(h_ND.detach(), head, labels_N, nullptr, [](int64_t, const at::Tensor&) {});
 }
 
 TokenLossGradients tokenNllGradients(const at::Tensor& h_ND, const Head& head, const at::Tensor& labels_N,
@@ -81,38 +67,12 @@ TokenLossGradients tokenNllGradients(const at::Tensor& h_ND, const Head& head, c
   at::NoGradGuard noGrad;
   const at::Tensor h = h_ND.detach();
   TokenLossGradients out;
-  out.h_ND = at::empty_like(h);
-  if (trainHead) {
-    out.weight_VD = at::zeros_like(head.weight_VD);
-    if (head.bias_V.defined()) out.bias_V = at::zeros_like(head.bias_V);
-  }
-  out.losses = eachBlock(h, head, labels_N, &weight_N,
-                         [&](int64_t first, int64_t count, const at::Tensor& gradient_RV) {
-                           at::Tensor rows_RD = out.h_ND.narrow(0, first, count);
-                           at::mm_out(rows_RD, gradient_RV, head.weight_VD);
-                           if (trainHead) {
-                             out.weight_VD.addmm_(gradient_RV.t(), h.narrow(0, first, count), 1, head.scale);
-                             if (out.bias_V.defined()) out.bias_V.add_(gradient_RV.sum(0));
-                           }
-                         });
-  if (head.scale != 1) out.h_ND.mul_(head.scale);
+  prepareGradients(h, head, trainHead, out);
+  out.losses =
+      eachBlock(h, head, labels_N, &weight_N, [&](int64_t first, const at::Tensor& gradient_RV) {
+        backThroughHead(gradient_RV, h, first, head, out);
+      });
   return out;
-}
-
-bool isTrained(const Head& head) {
-  return head.weight_VD.requires_grad() || (head.bias_V.defined() && head.bias_V.requires_grad());
-}
-
-void appendHead(const Head& head, const TokenLossGradients& token, std::vector<at::Tensor>& outputs,
-                std::vector<at::Tensor>& outputGradients) {
-  if (head.weight_VD.requires_grad()) {
-    outputs.push_back(head.weight_VD);
-    outputGradients.push_back(token.weight_VD);
-  }
-  if (head.bias_V.defined() && head.bias_V.requires_grad()) {
-    outputs.push_back(head.bias_V);
-    outputGradients.push_back(token.bias_V);
-  }
 }
 
 int64_t countRightRows(const TokenLosses& losses, const Targets& targets) {

@@ -4,9 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <vector>
-
 #include "../models/model.h"
+#include "state_gradients.h"
 
 namespace seprog {
 
@@ -18,23 +17,14 @@ struct TokenLosses {
 /// Scores targets without a graph.
 TokenLosses tokenNll(const at::Tensor& h_ND, const Head& head, const at::Tensor& labels_N);
 
-struct TokenLossGradients {
+struct TokenLossGradients : StateGradients {
   TokenLosses losses;
-  at::Tensor h_ND;
-  at::Tensor weight_VD;  // undefined unless the head is trained
-  at::Tensor bias_V;     // undefined unless the head is trained and has one
 };
 
 /// Scores targets and gives the gradient of −Σ_n weight_n ln p(y_n) for the states and, where `trainHead`,
 /// for the head. Hand `h_ND` of the result to autograd as the gradient of the graph that made the states.
 TokenLossGradients tokenNllGradients(const at::Tensor& h_ND, const Head& head, const at::Tensor& labels_N,
                                      const at::Tensor& weight_N, bool trainHead);
-
-bool isTrained(const Head& head);
-/// Appends the head and its gradients to what autograd starts from: a trained head takes part as an output of
-/// its own, because its weight may be the embedding table as well.
-void appendHead(const Head& head, const TokenLossGradients& token, std::vector<at::Tensor>& outputs,
-                std::vector<at::Tensor>& outputGradients);
 
 /// How many rows have no wrong target token.
 int64_t countRightRows(const TokenLosses& losses, const Targets& targets);

@@ -11,7 +11,7 @@
 #include <numeric>
 
 #include "../../error.h"
-#include "../base_scorer.h"
+#include "../model_scorer.h"
 #include "soft_gate.h"
 
 namespace seprog {

@@ -8,7 +8,7 @@
 #include <cstdio>
 
 #include "../../error.h"
-#include "../base_scorer.h"
+#include "../model_scorer.h"
 #include "edit_encoder.h"
 #include "edit_time_fit.h"
 #include "prefixed_scorer.h"

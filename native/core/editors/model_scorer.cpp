@@ -1,4 +1,4 @@
-#include "base_scorer.h"
+#include "model_scorer.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -16,56 +16,54 @@ namespace {
 // Logits that one pass of the comparison covers, 4 MiB of floats.
 constexpr int64_t kCompareElements = 1 << 20;
 
-class BaseScorer : public Scorer {
- public:
-  explicit BaseScorer(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
-
-  const Model& base() const override { return *model_; }
-
-  TokenScores score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const override {
-    at::NoGradGuard noGrad;
-    checkGold(gold, batch.rows());
-    TokenScores scores;
-    prepareScores(batch, scores);
-    const Targets targets = targetsOf(batch, *model_);
-    const Encoded encoded = encode(batch.source, context);
-    const auto phase = context.phase("decode");
-    std::vector<int64_t> places(batch.target.ids.size());
-    std::iota(places.begin(), places.end(), 0);
-    const Architecture& family = *model_->architecture;
-    scoreStates(*model_, family.targetStates(model_->weights, encoded, targets, {}), targets, places, scores);
-    sumRows(batch, scores);
-    return scores;
-  }
-
-  at::Tensor targetLogits(const PairRows& batch, const GoldEdits& gold, JobContext& context) const override {
-    at::NoGradGuard noGrad;
-    checkGold(gold, batch.rows());
-    const Targets targets = targetsOf(batch, *model_);
-    const Encoded encoded = encode(batch.source, context);
-    const auto phase = context.phase("decode");
-    return model_->architecture->targetLogits(model_->weights, encoded, targets, {});
-  }
-
-  Generation generate(const TokenRows& source, const GoldEdits& gold, const GenerateOptions& options,
-                      JobContext& context) const override {
-    at::NoGradGuard noGrad;
-    checkGold(gold, source.rows());
-    const Encoded encoded = encode(source, context);
-    const auto phase = context.phase("decode");
-    return {generateTokens(*model_->architecture, model_->weights, encoded, {}, options, context), {}};
-  }
-
- private:
-  Encoded encode(const TokenRows& source, JobContext& context) const {
-    const auto phase = context.phase("encode");
-    return model_->architecture->encodeForAnswers(model_->weights, sourceOf(source, *model_));
-  }
-
-  std::shared_ptr<const Model> model_;
-};
-
 }  // namespace
+
+ModelScorer::ModelScorer(std::shared_ptr<const Model> original, Weights weights, std::string madeBy,
+                         Figures editFigures)
+    : original_(std::move(original)),
+      model_{original_->architecture, std::move(weights), original_->device},
+      madeBy_(std::move(madeBy)),
+      editFigures_(std::move(editFigures)) {}
+
+TokenScores ModelScorer::score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const {
+  at::NoGradGuard noGrad;
+  checkGold(gold, batch.rows());
+  TokenScores scores;
+  prepareScores(batch, scores);
+  const Targets targets = targetsOf(batch, model_);
+  const Encoded encoded = encode(batch.source, context);
+  const auto phase = context.phase("decode");
+  std::vector<int64_t> places(batch.target.ids.size());
+  std::iota(places.begin(), places.end(), 0);
+  const Architecture& family = *model_.architecture;
+  scoreStates(model_, family.targetStates(model_.weights, encoded, targets, {}), targets, places, scores);
+  sumRows(batch, scores);
+  return scores;
+}
+
+at::Tensor ModelScorer::targetLogits(const PairRows& batch, const GoldEdits& gold,
+                                     JobContext& context) const {
+  at::NoGradGuard noGrad;
+  checkGold(gold, batch.rows());
+  const Targets targets = targetsOf(batch, model_);
+  const Encoded encoded = encode(batch.source, context);
+  const auto phase = context.phase("decode");
+  return model_.architecture->targetLogits(model_.weights, encoded, targets, {});
+}
+
+Generation ModelScorer::generate(const TokenRows& source, const GoldEdits& gold,
+                                 const GenerateOptions& options, JobContext& context) const {
+  at::NoGradGuard noGrad;
+  checkGold(gold, source.rows());
+  const Encoded encoded = encode(source, context);
+  const auto phase = context.phase("decode");
+  return {generateTokens(*model_.architecture, model_.weights, encoded, {}, options, context), {}};
+}
+
+Encoded ModelScorer::encode(const TokenRows& source, JobContext& context) const {
+  const auto phase = context.phase("encode");
+  return model_.architecture->encodeForAnswers(model_.weights, sourceOf(source, model_));
+}
 
 TokenBatch sourceOf(const TokenRows& source, const Model& model) {
   return pad(source, model.architecture->padId(), model.architecture->vocabulary(), model.device);
@@ -106,10 +104,14 @@ void sumRows(const PairRows& batch, TokenScores& scores) {
   }
 }
 
-bool isBaseScorer(const Scorer& scorer) { return dynamic_cast<const BaseScorer*>(&scorer) != nullptr; }
+bool isBaseScorer(const Scorer& scorer) {
+  const auto* model = dynamic_cast<const ModelScorer*>(&scorer);
+  return model != nullptr && model->madeBy().empty();
+}
 
 std::shared_ptr<Scorer> baseScorer(std::shared_ptr<const Model> model) {
-  return std::make_shared<BaseScorer>(std::move(model));
+  Weights weights = model->weights;
+  return std::make_shared<ModelScorer>(std::move(model), std::move(weights));
 }
 
 std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited, const PairRows& batch,
