@@ -54,7 +54,7 @@ BertConfig parseConfig(const Json& json) {
   config.vocabulary = integerFrom(options, "vocab_size", 1);
   config.positions = integerFrom(options, "max_position_embeddings", 1);
   config.types = integerFrom(options, "type_vocab_size", 1, 2);
-  config.logits = logitsFrom(options);
+  config.logits = logitsFrom(options, hasClass(json, "BertClassifier") ? 1 : 2);  // MEND's wrapper has one
   config.padId = tokenFrom(options, "pad_token_id", config.vocabulary, 0);
   const SpecialIds specials = specialsFrom(options, config.vocabulary, config.padId);
   config.startId = specials.cls;

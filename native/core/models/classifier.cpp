@@ -14,8 +14,8 @@
 
 namespace seprog {
 
-int64_t logitsFrom(Options& options) {
-  int64_t named = 2;
+int64_t logitsFrom(Options& options, int64_t usual) {
+  int64_t named = usual;
   if (options.has("id2label")) {
     const Json& names = options.raw("id2label");
     if (!names.isObject() || names.object().empty()) {

@@ -16,9 +16,9 @@
 
 namespace seprog {
 
-/// Logits of the classifier: `num_labels`, else the size of `id2label`, else 2, as Hugging Face reads them.
+/// Logits of the classifier: `num_labels`, else the size of `id2label`, else `usual`, which is 2 for Hugging Face.
 /// Throws CONFIG_INVALID below 1.
-int64_t logitsFrom(Options& options);
+int64_t logitsFrom(Options& options, int64_t usual = 2);
 
 /// [CLS] and [SEP]: `cls_token_id` and `sep_token_id`, else 101 and 102 in vocabularies of the hub's size, else
 /// the pad id. A classifier decodes nothing: as startId() and stopId() they only say behind which id words begin.
