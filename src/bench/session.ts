@@ -1,8 +1,8 @@
-import { editEncoderFolder } from "../config/editor_spec.js";
+import { editorCodec } from "../config/editor_codec.js";
 import type { TextConfig } from "../config/suite.js";
 import type { EditorSpec } from "../editors/registry.js";
 import { type Engine, type Model, openEngine } from "../native/engine.js";
-import { EditCodec } from "../tokenizers/edit_codec.js";
+import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { EngineChoice } from "./job.js";
 
@@ -19,7 +19,7 @@ export interface SessionOptions {
   readonly engine: EngineChoice;
   readonly modelFolder: string;
   readonly text: TextConfig;
-  /** Decides the tokenizer of edit texts: the base's, or that of the edit encoder's own folder. */
+  /** Decides how edits are written, and for whose tokenizer. */
   readonly editor: EditorSpec;
 }
 
@@ -30,15 +30,13 @@ export async function openSession({
   editor,
 }: SessionOptions): Promise<Session> {
   const tokenizer = await Tokenizer.load(modelFolder);
-  const encoderFolder = editEncoderFolder(editor);
-  const editTokenizer = encoderFolder === null ? tokenizer : await Tokenizer.load(encoderFolder);
   const engine = await openEngine(choice);
   try {
-    const base = await engine.loadModel(modelFolder);
+    const base = await engine.loadModel(modelFolder, { addPadToken: true });
     return {
       engine,
       base,
-      codec: new EditCodec(tokenizer, base.info, text, editTokenizer),
+      codec: await editorCodec(tokenizer, base.info, text, editor),
       tokenizer,
       [Symbol.asyncDispose]: () => engine.close(),
     };

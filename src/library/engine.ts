@@ -28,7 +28,7 @@ export class Engine implements AsyncDisposable {
   async loadModel(model: string, options: { readonly signal?: AbortSignal } = {}): Promise<BaseModel> {
     const folder = resolveModel(model);
     const tokenizer = await Tokenizer.load(folder);
-    const native = await this.#native.loadModel(folder, options);
+    const native = await this.#native.loadModel(folder, { ...options, addPadToken: true });
     tokenizer.assertFits(native.info.vocabulary);
     return new BaseModel(this.#native, native, tokenizer);
   }

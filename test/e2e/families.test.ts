@@ -1,5 +1,5 @@
 // Every kind of base model beside T5, from its facts to a report and through the library: pretrained, edited, measured.
-import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { CellResult, EditRecordLine } from "../../src/evaluation/records.js";
 import { type BaseModel, openEngine } from "../../src/index.js";
@@ -153,6 +153,27 @@ describe.each(CASES)("$family", ({ family, vocabulary, editEncoder, steps }) => 
       await using fromHub = await opened.loadModel(world.path("hub"));
       expect(await askBase(fromHub)).toEqual(await askBase(model));
     });
+
+    it.runIf(family === "gpt2")(
+      "gives a checkpoint without a pad token one, as the hub's need it",
+      async () => {
+        await mkdir(world.path("padless"));
+        for (const name of ["tokenizer.json", "model.safetensors"])
+          await copyFile(world.path("model", name), world.path("padless", name));
+        const { pad_token_id: _, ...config } = JSON.parse(
+          await readFile(world.path("model", "config.json"), "utf8"),
+        ) as Record<string, unknown>;
+        await writeFile(world.path("padless", "config.json"), JSON.stringify(config));
+        await using opened = await openEngine(TINY_ENGINE);
+        await using model = await opened.loadModel(world.path("model"));
+        await using padless = await opened.loadModel(world.path("padless"));
+        expect(padless.info).toMatchObject({
+          vocabulary: model.info.vocabulary + 1,
+          padId: model.info.vocabulary,
+        });
+        expect(await askBase(padless)).toEqual(await askBase(model));
+      },
+    );
   });
 });
 

@@ -212,8 +212,8 @@ void Gpt2::normaliseNames(TensorTable& table) const {
 }
 
 std::shared_ptr<const Architecture> Gpt2::withPadToken(TensorTable& table) const {
+  if (config_.ownPadToken) return nullptr;
   at::Tensor& wte_VD = table.at("transformer.wte.weight");
-  if (config_.ownPadToken) return std::make_shared<Gpt2>(json_, config_);
   Json::Object members;
   for (const auto& [key, value] : json_.object()) {
     if (key != "vocab_size" && key != "pad_token_id") members.emplace_back(key, value);

@@ -190,7 +190,9 @@ Model loadModel(const std::string& directory, const Json& config, const at::Devi
   stored = {};
   checkShapes(*architecture, table, origins, directory);
   for (auto& [name, tensor] : table) tensor = widened(tensor, origins.at(name));
-  if (options.addPadToken) architecture = architecture->withPadToken(table);
+  if (options.addPadToken) {
+    if (auto padded = architecture->withPadToken(table)) architecture = std::move(padded);
+  }
   for (auto& [name, tensor] : table) tensor = tensor.to(device);
   return Model{architecture, Weights(std::move(table)), device};
 }

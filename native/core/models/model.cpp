@@ -77,10 +77,7 @@ Targets targetsFor(const Architecture& family, const TokenRows& target, const at
 
 Targets Targets::select(const at::Tensor& rows_R) const { return withIndices(tokens.select(rows_R)); }
 
-std::shared_ptr<const Architecture> Architecture::withPadToken(TensorTable&) const {
-  fail(ErrorCode::Unsupported, "expected false for `addPadToken` of a model of the family \"" + family() +
-                                   "\" but received true; its vocabulary has a pad token");
-}
+std::shared_ptr<const Architecture> Architecture::withPadToken(TensorTable&) const { return nullptr; }
 
 Encoded Architecture::encodeForAnswers(const Weights& weights, const TokenBatch& source) const {
   return answersFromStates() ? encode(weights, source) : Encoded{source, {}};

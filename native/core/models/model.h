@@ -108,8 +108,8 @@ class Architecture {
   /// In place: renames what files of this family call otherwise, and drops all that the architecture does not
   /// read (duplicates, tied copies, buffers, heads of other tasks, strangers).
   virtual void normaliseNames(TensorTable& table) const = 0;
-  /// The family with a pad token of its own, whose embedding is appended to the table in `table`; this family
-  /// where it has one. Throws UNSUPPORTED where padding is no matter of the vocabulary.
+  /// The family with a pad token of its own, whose embedding is appended to the table in `table`; nullptr where it
+  /// has one.
   virtual std::shared_ptr<const Architecture> withPadToken(TensorTable& table) const;
   /// models.md section 8: what the gradient-based editors edit, in order.
   virtual std::vector<std::string> editableWeights() const = 0;
@@ -146,7 +146,7 @@ struct Model {
 std::shared_ptr<const Architecture> makeArchitecture(const Json& config);
 
 struct LoadOptions {
-  /// Give a model without a pad token one: a further id whose embedding is the mean of the others (models.md
+  /// Give a model that lacks a pad token one: a further id whose embedding is the mean of the others (models.md
   /// section 7). Its logit takes part in every softmax.
   bool addPadToken = false;
 };

@@ -111,7 +111,7 @@ TEST_F(Gpt2, APadTokenIsAddedOnce) {
   }
   const tiny::Folder t5;
   saveModel(*tiny::model(), t5.path(), "fp32");
-  expectFailure(ErrorCode::Unsupported, "addPadToken", [&] { loadModel(t5.path(), at::kCPU, {true}); });
+  EXPECT_EQ(loadModel(t5.path(), at::kCPU, {true}).weights.checksum(), tiny::model()->weights.checksum());
 }
 
 TEST_F(Gpt2, ReadsTheNamesOfItsFiles) {
