@@ -6,6 +6,7 @@ import {
 } from "../../dist/data/datasets/leapofthought_files.js";
 import { mergeGroups } from "../../dist/data/groups.js";
 import { splitByGroup } from "../../dist/data/splits.js";
+import { backgroundStatements } from "./leapofthought_background.mjs";
 import { regenerateLeaps } from "./leapofthought_kb.mjs";
 import { describeSources, toJsonLines, writeAsset } from "./write_assets.mjs";
 
@@ -79,6 +80,12 @@ function assertNoLeak(leapsOfSplit) {
       }
 }
 
+/** What is taught beside the leaps gives none of them away. */
+function assertApart(background, leaps) {
+  const sentences = new Set(leaps.flatMap(({ rule, hypothesis }) => [rule, hypothesis]));
+  for (const { x } of background) if (sentences.has(x)) throw new Error(`"${x}" is background and a leap`);
+}
+
 export async function buildLeapOfThought(sources, out) {
   const read = (name) => readLeapOfThoughtFile(join(sources, name));
   const shuffled = await read(SHUFFLED_DEV);
@@ -104,6 +111,10 @@ export async function buildLeapOfThought(sources, out) {
   assertNoLeak(leapsOfSplit);
   const records = leapRecords(leapsOfSplit);
   writeAsset(out, "leapofthought/records.jsonl.gz", toJsonLines(records));
+  const leaps = [...leapsOfSplit.values()].flat();
+  const background = backgroundStatements(leaps, join(sources, KNOWLEDGE));
+  assertApart(background, leaps);
+  writeAsset(out, "leapofthought/background.jsonl.gz", toJsonLines(background));
 
   const perSplit = (test) =>
     Object.fromEntries(
@@ -121,6 +132,8 @@ export async function buildLeapOfThought(sources, out) {
     withHardOutOfScope: perSplit(({ hard_out }) => hard_out.length > 0),
     trainFromOfficialFile: train.filter(({ id }) => fileIds.has(id)).length,
     trainRegenerated: train.filter(({ id }) => !fileIds.has(id)).length,
+    background: background.length,
+    backgroundTrue: background.filter(({ y }) => y === "True").length,
     droppedOfficialRecords: official.length - evaluation.length,
   };
   writeAsset(out, "leapofthought/manifest.json", `${JSON.stringify(manifest, null, 2)}\n`);

@@ -18,6 +18,8 @@ const PREDICATE_WEIGHT = new Map([
   ["/r/Antonym", 2],
 ]);
 
+export const PROPERTY_PREDICATES = new Set(PREDICATE_WEIGHT.keys());
+
 /** Properties of its hypernym that a rule is asked about, at most, and as many that it does not have. */
 const PROPERTIES_A_RULE = 2;
 
@@ -31,7 +33,7 @@ function parseCsvLine(line) {
   );
 }
 
-function readKnowledge(path) {
+export function readKnowledge(path) {
   const [, ...lines] = readFileSync(path, "utf8").trim().split(/\r?\n/);
   return lines.map((line) => {
     const [subject, predicate, object, source, validity] = parseCsvLine(line);
@@ -56,7 +58,7 @@ class Knowledge {
       // The official rules are of WordNet and ConceptNet; Wikidata's ("William is a human") are not used.
       if (row.predicate === "hypernym" && row.source !== "wikidata")
         put(this.hypernyms, row.subject, row.object);
-      if (PREDICATE_WEIGHT.has(row.predicate)) put(this.properties, row.subject, row);
+      if (PROPERTY_PREDICATES.has(row.predicate)) put(this.properties, row.subject, row);
     }
   }
 

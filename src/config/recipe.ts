@@ -9,7 +9,7 @@ const taughtDataset = z.union([
   z
     .string()
     .min(1)
-    .transform((name) => ({ name, splits: [...SPLITS], share: 1 })),
+    .transform((name) => ({ name, splits: [...SPLITS], share: 1, background: undefined })),
   z.strictObject({
     name: z.string().min(1),
     splits: z
@@ -18,6 +18,8 @@ const taughtDataset = z.union([
       .default([...SPLITS]),
     /** Share of the groups of each split that are taught, drawn by the seed. */
     share: z.number().gt(0).max(1).default(1),
+    /** Also what the set's entailed pairs build on; for sets that have such statements. */
+    background: z.boolean().optional(),
   }),
 ]);
 

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { configHash } from "../config/hash.js";
 import type { RecipeConfig } from "../config/recipe.js";
+import { loadBackground, type Statement } from "../data/background.js";
 import { loadPassages } from "../data/passages.js";
 import { loadDataset } from "../data/registry.js";
 import { SPLITS, type Split } from "../data/types.js";
@@ -67,12 +68,12 @@ export const modelRecordSchema = z.strictObject({
   wordings: z.int(),
   /** Free generation by the saved file: share of wordings, and of facts in every wording, answered right. */
   recall: z.strictObject({ wordings: share, facts: share }).nullable(),
-  /** The same apart for each data set and split, those that were not taught included. */
+  /** The same apart for each data set and split, those that were not taught included, and for its background. */
   accuracy: z
     .array(
       z.strictObject({
         dataset: z.string(),
-        split: z.enum(["train", "validation", "test"]),
+        split: z.enum([...SPLITS, "background"]),
         /** Share of its groups that was taught. */
         taught: share,
         facts: z.int(),
@@ -182,9 +183,16 @@ async function factLesson(
   { onEvent }: PretrainModelOptions,
 ): Promise<Lesson> {
   const taught: TaughtDataset[] = [];
-  for (const { name, splits, share } of recipe.datasets)
+  const backgrounds: { readonly dataset: string; readonly facts: readonly Fact[] }[] = [];
+  for (const { name, splits, share, background } of recipe.datasets) {
     taught.push({ dataset: await loadDataset(name), splits, share });
-  const facts = factsOf(taught, recipe.maxFacts, recipe.seed);
+    if (background)
+      backgrounds.push({ dataset: name, facts: (await loadBackground(name)).map(statementFact) });
+  }
+  const facts = [
+    ...factsOf(taught, recipe.maxFacts, recipe.seed),
+    ...backgrounds.flatMap((background) => background.facts),
+  ];
   if (facts.length === 0)
     throw new SeprogError("DATA_INVALID", "expected at least one fact in `datasets` but received none");
   return {
@@ -219,10 +227,14 @@ async function factLesson(
               ...(await ask(asked)),
             });
         }
+      for (const { dataset, facts } of backgrounds)
+        accuracy.push({ dataset, split: "background", taught: 1, ...(await ask(facts)) });
       return { ...(await ask(facts)), accuracy, perplexity: [] };
     },
   };
 }
+
+const statementFact = ({ x, y }: Statement): Fact => ({ wordings: [x], answers: [y] });
 
 async function languageLesson(
   recipe: RecipeConfig,

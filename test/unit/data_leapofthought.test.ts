@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadBackground } from "../../src/data/background.js";
 import { loadLeapOfThought } from "../../src/data/datasets/leapofthought.js";
 import { readLeapOfThoughtFile } from "../../src/data/datasets/leapofthought_files.js";
 import { ruleSentence } from "../../src/data/datasets/leapofthought_formats.js";
@@ -263,5 +264,38 @@ describe("embedded", () => {
       const groupOf = new Map(splits.test.map(({ x_loc, group }) => [x_loc, group]));
       for (const { x } of outScope) expect(touched.has(groupOf.get(x) ?? "")).toBe(false);
     }
+  });
+});
+
+describe("background", () => {
+  test("gives no rule and no hypothesis of any split away", async () => {
+    const { splits } = await loadLeapOfThought();
+    const sentences = new Set(
+      SPLITS.flatMap((split) =>
+        splits[split].flatMap(({ x_e, entailed }) => [x_e, ...entailed.map(({ x }) => x)]),
+      ),
+    );
+    const background = await loadBackground("leapofthought");
+    expect(background.filter(({ x }) => sentences.has(x))).toEqual([]);
+  });
+
+  test("says every statement once", async () => {
+    const background = await loadBackground("leapofthought");
+    expect(new Set(background.map(({ x }) => x)).size).toBe(background.length);
+  });
+
+  test.each(SPLITS)("states what follows of members in %s of their classes", async (split) => {
+    const { splits } = await loadLeapOfThought();
+    const answerOf = new Map((await loadBackground("leapofthought")).map(({ x, y }) => [x, y] as const));
+    const told = splits[split].map(({ x_e, entailed }) => {
+      const [, subject = "", name] = /^A (.+?) is a (.+)\.$/.exec(x_e) ?? [];
+      const said = entailed[0]?.x.slice(`A ${subject}`.length);
+      return answerOf.get(`A ${name}${said}`) === entailed[0]?.y;
+    });
+    expect(told.filter(Boolean).length / told.length).toBeGreaterThan(0.9);
+  });
+
+  test("a data set without one is CONFIG_INVALID", async () => {
+    await expect(loadBackground("zsre")).rejects.toMatchObject({ code: "CONFIG_INVALID" });
   });
 });
