@@ -31,6 +31,8 @@ Json toJson(const Napi::Value& value, const std::string& path);
 
 TokenRows toTokenRows(const Napi::Value& value, const std::string& path);
 PairRows toPairRows(const Napi::Value& value, const std::string& path);
+/// Absent members are views without rows.
+RowViews toRowViews(const Napi::Value& value, const std::string& path);
 EpisodeBatch toEpisodeBatch(const Napi::Value& value, const std::string& path);
 EditRequests toEditRequests(const Napi::Value& value, const std::string& path);
 

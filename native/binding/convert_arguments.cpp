@@ -166,6 +166,29 @@ PairRows toPairRows(const Napi::Value& value, const std::string& path) {
   return rows;
 }
 
+namespace {
+
+TokenRows optionalRows(const Napi::Object& object, const std::string& path, const char* key) {
+  const Napi::Value member = object.Get(key);
+  return member.IsUndefined() ? TokenRows{} : toTokenRows(member, path + "." + key);
+}
+
+RowViews optionalViews(const Napi::Object& object, const std::string& path, const char* key) {
+  const Napi::Value member = object.Get(key);
+  return member.IsUndefined() ? RowViews{} : toRowViews(member, path + "." + key);
+}
+
+void requireNoneOrRows(const TokenRows& rows, int64_t wanted, const std::string& path) {
+  if (rows.rows() > 0) requireRows(rows.rows(), wanted, path);
+}
+
+}  // namespace
+
+RowViews toRowViews(const Napi::Value& value, const std::string& path) {
+  const Napi::Object object = toObject(value, path);
+  return {optionalRows(object, path, "classifier"), optionalRows(object, path, "counterfactual")};
+}
+
 EpisodeBatch toEpisodeBatch(const Napi::Value& value, const std::string& path) {
   const Napi::Object object = toObject(value, path);
   EpisodeBatch batch;
@@ -177,6 +200,9 @@ EpisodeBatch toEpisodeBatch(const Napi::Value& value, const std::string& path) {
   batch.editText = toTokenRows(object.Get("editText"), path + ".editText");
   batch.inScope = toPairRows(object.Get("inScope"), path + ".inScope");
   batch.outScope = toPairRows(object.Get("outScope"), path + ".outScope");
+  batch.editPrefix = optionalRows(object, path, "editPrefix");
+  batch.inScopeViews = optionalViews(object, path, "inScopeViews");
+  batch.outScopeViews = optionalViews(object, path, "outScopeViews");
   const int64_t rows = batch.edits.rows();
   if (batch.episodes < 1 || rows < 1 || rows % batch.episodes != 0) {
     fail(ErrorCode::DataInvalid, "expected rows of `" + path + ".edits` that divide into " +
@@ -186,6 +212,12 @@ EpisodeBatch toEpisodeBatch(const Napi::Value& value, const std::string& path) {
   requireRows(batch.editText.rows(), rows, path + ".editText");
   requireRows(batch.inScope.rows(), rows, path + ".inScope");
   requireRows(batch.outScope.rows(), rows, path + ".outScope");
+  requireNoneOrRows(batch.editPrefix, rows, path + ".editPrefix");
+  for (const auto& [views, name] :
+       {std::pair{&batch.inScopeViews, "inScopeViews"}, std::pair{&batch.outScopeViews, "outScopeViews"}}) {
+    requireNoneOrRows(views->classifier, rows, path + "." + name + ".classifier");
+    requireNoneOrRows(views->counterfactual, rows, path + "." + name + ".counterfactual");
+  }
   return batch;
 }
 
@@ -193,10 +225,12 @@ EditRequests toEditRequests(const Napi::Value& value, const std::string& path) {
   const Napi::Object object = toObject(value, path);
   EditRequests requests{toPairRows(object.Get("edits"), path + ".edits"),
                         toTokenRows(object.Get("editText"), path + ".editText"),
-                        toTexts(object.Get("labels"), path + ".labels")};
+                        toTexts(object.Get("labels"), path + ".labels"),
+                        optionalRows(object, path, "editPrefix")};
   const int64_t rows = requests.edits.rows();
   requireRows(requests.editText.rows(), rows, path + ".editText");
   requireRows(static_cast<int64_t>(requests.labels.size()), rows, path + ".labels");
+  requireNoneOrRows(requests.editPrefix, rows, path + ".editPrefix");
   return requests;
 }
 

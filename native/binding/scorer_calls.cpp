@@ -14,12 +14,17 @@ std::shared_ptr<Scorer> toScorer(const Napi::Value& value, const Channel& channe
 
 namespace {
 
-/// Options of a call that answers rows: `goldEdits`, and what `readOwn` reads.
-CallOptions readAnswerOptions(const Napi::Value& value, GoldEdits& gold,
+/// Options of a call that answers rows: `goldEdits`, `views`, and what `readOwn` reads.
+CallOptions readAnswerOptions(const Napi::Value& value, RowNotes& notes,
                               const std::function<void(Options&)>& readOwn = nullptr) {
   return readCallOptions(value, readOwn, [&](const std::string& key, const Napi::Value& member) {
-    if (key != "goldEdits") return false;
-    gold = toInts(member, "options.goldEdits");
+    if (key == "goldEdits") {
+      notes.gold = toInts(member, "options.goldEdits");
+    } else if (key == "views") {
+      notes.views = toRowViews(member, "options.views");
+    } else {
+      return false;
+    }
     return true;
   });
 }
@@ -44,12 +49,12 @@ Sampling readSampling(Options options) {
 
 Napi::Value startScore(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer) {
   auto batch = toPairRows(info[0], "batch");
-  GoldEdits gold;
-  const CallOptions options = readAnswerOptions(info[1], gold);
+  RowNotes notes;
+  const CallOptions options = readAnswerOptions(info[1], notes);
   return start(
       info.Env(), channel, options,
-      [scorer = std::move(scorer), batch = std::move(batch), gold = std::move(gold)](JobContext& context) {
-        return scorer->score(batch, gold, context);
+      [scorer = std::move(scorer), batch = std::move(batch), notes = std::move(notes)](JobContext& context) {
+        return scorer->score(batch, notes, context);
       },
       &fromTokenScores);
 }
@@ -57,13 +62,13 @@ Napi::Value startScore(const Napi::CallbackInfo& info, Channel& channel, std::sh
 Napi::Value startCompare(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer) {
   auto other = toScorer(info[0], channel, "other");
   auto batch = toPairRows(info[1], "batch");
-  GoldEdits gold;
-  const CallOptions options = readAnswerOptions(info[2], gold);
+  RowNotes notes;
+  const CallOptions options = readAnswerOptions(info[2], notes);
   return start(
       info.Env(), channel, options,
       [scorer = std::move(scorer), other = std::move(other), batch = std::move(batch),
-       gold = std::move(gold)](JobContext& context) {
-        return compareScorers(*scorer, *other, batch, gold, context);
+       notes = std::move(notes)](JobContext& context) {
+        return compareScorers(*scorer, *other, batch, notes, context);
       },
       [](Napi::Env env, const std::vector<float>& kl) {
         auto object = Napi::Object::New(env);
@@ -75,8 +80,8 @@ Napi::Value startCompare(const Napi::CallbackInfo& info, Channel& channel, std::
 Napi::Value startGenerate(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer) {
   auto source = toTokenRows(info[0], "source");
   GenerateOptions generation;
-  GoldEdits gold;
-  const CallOptions options = readAnswerOptions(info[1], gold, [&](Options& own) {
+  RowNotes notes;
+  const CallOptions options = readAnswerOptions(info[1], notes, [&](Options& own) {
     generation.maxNewTokens = own.integer("maxNewTokens", generation.maxNewTokens);
     generation.stopAtEnd = own.boolean("stopAtEnd", generation.stopAtEnd);
     if (own.has("sample")) generation.sample = readSampling(own.child("sample"));
@@ -87,8 +92,8 @@ Napi::Value startGenerate(const Napi::CallbackInfo& info, Channel& channel, std:
   }
   return start(
       info.Env(), channel, options,
-      [scorer = std::move(scorer), source = std::move(source), gold = std::move(gold),
-       generation](JobContext& context) { return scorer->generate(source, gold, generation, context); },
+      [scorer = std::move(scorer), source = std::move(source), notes = std::move(notes),
+       generation](JobContext& context) { return scorer->generate(source, notes, generation, context); },
       &fromGeneration);
 }
 

@@ -21,8 +21,19 @@ export interface PairRows {
 }
 
 /**
+ * The inputs of rows as models beside the base read them, one row a row, in the ids of their own tokenizers. Absent:
+ * such a model reads the base's ids.
+ */
+export interface RowViews {
+  readonly classifier?: TokenRows;
+  /** As the input stands behind an edit's prefix. */
+  readonly counterfactual?: TokenRows;
+}
+
+/**
  * n episodes of K edits each, packed episode after episode: every group has n·K rows; in-scope row i belongs to edit i.
  * `editText` is tokenised for the editor's own encoder.
+ * `editPrefix` is what a counterfactual model reads before an input; needed, like the views, by editors that have one.
  *
  * `regroupings` are further numbers of episodes the same rows may be seen as, in the same order: several K from one
  * encoding. No out-of-scope row may then belong to the group of any edit it may meet.
@@ -34,6 +45,9 @@ export interface EpisodeBatch {
   readonly editText: TokenRows;
   readonly inScope: PairRows;
   readonly outScope: PairRows;
+  readonly editPrefix?: TokenRows;
+  readonly inScopeViews?: RowViews;
+  readonly outScopeViews?: RowViews;
 }
 
 /** Edits to apply; `labels` are what people see in a listing. */
@@ -41,6 +55,8 @@ export interface EditRequests {
   readonly edits: PairRows;
   readonly editText: TokenRows;
   readonly labels: readonly string[];
+  /** For editors with a counterfactual model. */
+  readonly editPrefix?: TokenRows;
 }
 
 /** One phase of a measured call. `deviceNs` is null where the device has no clock of its own (CPU). */
@@ -81,6 +97,8 @@ export interface AnswerOptions extends CallOptions {
    * of the edits, or −1. Others ignore it. DATA_INVALID when it is needed and missing, or of another length.
    */
   readonly goldEdits?: Int32Array;
+  /** Inputs as the models of a router read them. DATA_INVALID when there is not one row a row. */
+  readonly views?: RowViews;
 }
 
 /** A spec object as the core's option reader decodes it; unknown keys are CONFIG_INVALID. */

@@ -6,6 +6,7 @@ import type {
   NativeModel,
   NativeScorer,
   PairRows,
+  RowViews,
   Sampling,
   TokenRows,
   TokenScores,
@@ -16,6 +17,8 @@ import { Handle } from "./handle.js";
 export interface AnswerOptions extends MeasuredCallOptions {
   /** One value a row, the edit in whose scope it is or −1: read by the oracle variants of an editor alone. */
   readonly goldEdits?: Int32Array;
+  /** The rows' inputs as the models of a router read them; others ignore it. */
+  readonly views?: RowViews;
 }
 
 export interface GenerateOptions extends AnswerOptions {

@@ -4,10 +4,20 @@
 
 namespace seprog {
 
-void checkGold(const GoldEdits& gold, int64_t rows) {
-  if (gold.empty() || static_cast<int64_t>(gold.size()) == rows) return;
-  fail(ErrorCode::DataInvalid, "expected one edit or -1 for each of the " + std::to_string(rows) +
-                                   " rows for `goldEdits` but received " + std::to_string(gold.size()));
+void checkNotes(const RowNotes& notes, int64_t rows) {
+  if (!notes.gold.empty() && static_cast<int64_t>(notes.gold.size()) != rows) {
+    fail(ErrorCode::DataInvalid, "expected one edit or -1 for each of the " + std::to_string(rows) +
+                                     " rows for `goldEdits` but received " +
+                                     std::to_string(notes.gold.size()));
+  }
+  const auto demandRows = [&](const TokenRows& view, const char* name) {
+    if (view.rows() == 0 || view.rows() == rows) return;
+    fail(ErrorCode::DataInvalid, "expected one row for each of the " + std::to_string(rows) +
+                                     " rows for `views." + name + "` but received " +
+                                     std::to_string(view.rows()));
+  };
+  demandRows(notes.views.classifier, "classifier");
+  demandRows(notes.views.counterfactual, "counterfactual");
 }
 
 Figures Editor::calibrate(const EpisodeBatch&, JobContext&) {

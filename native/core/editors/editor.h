@@ -23,8 +23,23 @@ struct ScopeDecision {
 /// The truth that oracle variants read, one value a row: the edit in whose scope the row is, counted in the order
 /// of the memory, or −1. Empty where nobody needs it.
 using GoldEdits = std::vector<int32_t>;
-/// Throws DATA_INVALID when there are gold edits but not one a row.
-void checkGold(const GoldEdits& gold, int64_t rows);
+
+/// The inputs of rows as models beside the base read them, one row a row, in the ids of their own tokenizers. Empty:
+/// such a model reads the base's ids.
+struct RowViews {
+  TokenRows classifier;      // x' for a scope classifier
+  TokenRows counterfactual;  // x' as it stands behind an edit's prefix
+};
+
+/// What goes with the rows of a call beside their tokens.
+struct RowNotes {
+  RowNotes(GoldEdits goldEdits = {}, RowViews rowViews = {})
+      : gold(std::move(goldEdits)), views(std::move(rowViews)) {}
+  GoldEdits gold;
+  RowViews views;
+};
+/// Throws DATA_INVALID when there are gold edits or views but not one a row.
+void checkNotes(const RowNotes& notes, int64_t rows);
 
 /// Named figures of a step or an edit: "loss", "gradNorm", and what the editor adds.
 using Figures = std::vector<std::pair<std::string, double>>;
@@ -42,17 +57,17 @@ struct Generation {
   ScopeDecision scope;
 };
 
-/// Anything that answers: a base model, an overlay, a router, a prefixed model. Immutable from outside. Those
-/// that read no gold edits ignore them; those that need them throw DATA_INVALID without.
+/// Anything that answers: a base model, an overlay, a router, a prefixed model. Immutable from outside. Notes that
+/// one does not read are ignored; gold edits that one needs and misses are DATA_INVALID.
 class Scorer {
  public:
   virtual ~Scorer() = default;
   virtual const Model& base() const = 0;
-  virtual TokenScores score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const = 0;
+  virtual TokenScores score(const PairRows& batch, const RowNotes& notes, JobContext& context) const = 0;
   /// Teacher-forced logits at target positions, [N, V]; what compare() takes KL over.
-  virtual at::Tensor targetLogits(const PairRows& batch, const GoldEdits& gold,
+  virtual at::Tensor targetLogits(const PairRows& batch, const RowNotes& notes,
                                   JobContext& context) const = 0;
-  virtual Generation generate(const TokenRows& source, const GoldEdits& gold, const GenerateOptions& options,
+  virtual Generation generate(const TokenRows& source, const RowNotes& notes, const GenerateOptions& options,
                               JobContext& context) const = 0;
   /// What making it took and found; empty for scorers that are made in one go.
   virtual Figures editFigures() const { return {}; }
@@ -71,7 +86,7 @@ std::shared_ptr<Scorer> baseScorer(std::shared_ptr<const Model> model);
 
 /// KL(p_base ‖ p_edited) per target token [N], first argument = `reference` (metrics.md section 6).
 std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited, const PairRows& batch,
-                                  const GoldEdits& gold, JobContext& context);
+                                  const RowNotes& notes, JobContext& context);
 
 /// The learning rate of a step.
 struct StepRate {
@@ -82,6 +97,8 @@ struct StepRate {
 
 /// n episodes of K edits each, packed: all row groups have n·K rows, episode after episode.
 /// In-scope row i belongs to edit i of the same episode. `editText` is tokenised for the editor's own encoder.
+/// `editPrefix` is what a counterfactual model reads before an input: an edit without the tokens that end a text.
+/// Editors that read neither prefix nor views take batches without.
 ///
 /// `regroupings` are further numbers of episodes the same rows may be seen as, in the same order: several K from one
 /// encoding. Whoever packs the batch sees to it that no out-of-scope row belongs to the groups of any edit it may meet.
@@ -92,13 +109,18 @@ struct EpisodeBatch {
   TokenRows editText;
   PairRows inScope;
   PairRows outScope;
+  TokenRows editPrefix = {};
+  RowViews inScopeViews = {};
+  RowViews outScopeViews = {};
 };
 
-/// Edits to apply: rows of x_e → y_e, the edit text for the editor's encoder, and a label per edit for people.
+/// Edits to apply: rows of x_e → y_e, the edit text for the editor's encoder, a label per edit for people, and the
+/// prefix for editors that read one.
 struct EditRequests {
   PairRows edits;
   TokenRows editText;
   std::vector<std::string> labels;
+  TokenRows editPrefix = {};
 };
 
 class Editor {

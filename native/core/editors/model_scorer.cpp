@@ -25,9 +25,9 @@ ModelScorer::ModelScorer(std::shared_ptr<const Model> original, Weights weights,
       madeBy_(std::move(madeBy)),
       editFigures_(std::move(editFigures)) {}
 
-TokenScores ModelScorer::score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const {
+TokenScores ModelScorer::score(const PairRows& batch, const RowNotes& notes, JobContext& context) const {
   at::NoGradGuard noGrad;
-  checkGold(gold, batch.rows());
+  checkNotes(notes, batch.rows());
   TokenScores scores;
   prepareScores(batch, scores);
   const Targets targets = targetsOf(batch, model_);
@@ -41,20 +41,20 @@ TokenScores ModelScorer::score(const PairRows& batch, const GoldEdits& gold, Job
   return scores;
 }
 
-at::Tensor ModelScorer::targetLogits(const PairRows& batch, const GoldEdits& gold,
+at::Tensor ModelScorer::targetLogits(const PairRows& batch, const RowNotes& notes,
                                      JobContext& context) const {
   at::NoGradGuard noGrad;
-  checkGold(gold, batch.rows());
+  checkNotes(notes, batch.rows());
   const Targets targets = targetsOf(batch, model_);
   const Encoded encoded = encode(batch.source, context);
   const auto phase = context.phase("decode");
   return model_.architecture->targetLogits(model_.weights, encoded, targets, {});
 }
 
-Generation ModelScorer::generate(const TokenRows& source, const GoldEdits& gold,
+Generation ModelScorer::generate(const TokenRows& source, const RowNotes& notes,
                                  const GenerateOptions& options, JobContext& context) const {
   at::NoGradGuard noGrad;
-  checkGold(gold, source.rows());
+  checkNotes(notes, source.rows());
   const Encoded encoded = encode(source, context);
   const auto phase = context.phase("decode");
   return {generateTokens(*model_.architecture, model_.weights, encoded, {}, options, context), {}};
@@ -115,11 +115,11 @@ std::shared_ptr<Scorer> baseScorer(std::shared_ptr<const Model> model) {
 }
 
 std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited, const PairRows& batch,
-                                  const GoldEdits& gold, JobContext& context) {
+                                  const RowNotes& notes, JobContext& context) {
   at::NoGradGuard noGrad;
-  const at::Tensor reference_NV = reference.targetLogits(batch, gold, context);
+  const at::Tensor reference_NV = reference.targetLogits(batch, notes, context);
   context.checkCancelled();
-  const at::Tensor edited_NV = edited.targetLogits(batch, gold, context);
+  const at::Tensor edited_NV = edited.targetLogits(batch, notes, context);
   if (reference_NV.sizes() != edited_NV.sizes()) {
     fail(ErrorCode::ShapeMismatch, "expected two models of one vocabulary for `compare` but received " +
                                        std::to_string(reference_NV.size(1)) + " and " +

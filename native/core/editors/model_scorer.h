@@ -32,9 +32,9 @@ class ModelScorer : public Scorer {
   const Model& base() const override { return *original_; }
   const Weights& weights() const { return model_.weights; }
   const std::string& madeBy() const { return madeBy_; }
-  TokenScores score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const override;
-  at::Tensor targetLogits(const PairRows& batch, const GoldEdits& gold, JobContext& context) const override;
-  Generation generate(const TokenRows& source, const GoldEdits& gold, const GenerateOptions& options,
+  TokenScores score(const PairRows& batch, const RowNotes& notes, JobContext& context) const override;
+  at::Tensor targetLogits(const PairRows& batch, const RowNotes& notes, JobContext& context) const override;
+  Generation generate(const TokenRows& source, const RowNotes& notes, const GenerateOptions& options,
                       JobContext& context) const override;
   Figures editFigures() const override { return editFigures_; }
 

@@ -71,9 +71,9 @@ TEST(Seprog, EditsOnlyWhatItCan) {
    public:
     explicit Overlay(const Model& model) : model_(model) {}
     const Model& base() const override { return model_; }
-    TokenScores score(const PairRows&, const GoldEdits&, JobContext&) const override { return {}; }
-    at::Tensor targetLogits(const PairRows&, const GoldEdits&, JobContext&) const override { return {}; }
-    Generation generate(const TokenRows&, const GoldEdits&, const GenerateOptions&,
+    TokenScores score(const PairRows&, const RowNotes&, JobContext&) const override { return {}; }
+    at::Tensor targetLogits(const PairRows&, const RowNotes&, JobContext&) const override { return {}; }
+    Generation generate(const TokenRows&, const RowNotes&, const GenerateOptions&,
                         JobContext&) const override {
       return {};
     }

@@ -56,7 +56,6 @@ Encoded PrefixedScorer::encode(const TokenRows& source, JobContext& context) con
 }
 
 void PrefixedScorer::checkOracle(const GoldEdits& gold, int64_t rows) const {
-  checkGold(gold, rows);
   const SeprogSpec& spec = modules_->spec();
   if (!spec.needsGoldEdits()) return;
   if (gold.empty() && rows > 0) {
@@ -105,10 +104,12 @@ bool PrefixedScorer::isPrompted(float logit, int32_t gold) const {
   return false;
 }
 
-PrefixedScorer::Decision PrefixedScorer::decide(const Encoded& encoded, const GoldEdits& gold,
+PrefixedScorer::Decision PrefixedScorer::decide(const Encoded& encoded, const RowNotes& notes,
                                                 JobContext& context) const {
   const int64_t rows = encoded.h_BSD.size(0);
   const SeprogSpec& spec = modules_->spec();
+  checkNotes(notes, rows);
+  const GoldEdits& gold = notes.gold;
   checkOracle(gold, rows);
   Decision decision;
   if (memory_->size() == 0) {  // nothing is in the scope of no edit
@@ -170,13 +171,13 @@ void PrefixedScorer::eachShare(const Decision& decision, const Encoded& encoded,
   }
 }
 
-TokenScores PrefixedScorer::score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const {
+TokenScores PrefixedScorer::score(const PairRows& batch, const RowNotes& notes, JobContext& context) const {
   at::NoGradGuard noGrad;
   TokenScores scores;
   prepareScores(batch, scores);
   const Targets all = targetsOf(batch, answering_);
   const Encoded encoded = encode(batch.source, context);
-  Decision decision = decide(encoded, gold, context);
+  Decision decision = decide(encoded, notes, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
   eachShare(decision, encoded, [&](const Share& share, const Encoded& part) {
@@ -198,12 +199,12 @@ TokenScores PrefixedScorer::score(const PairRows& batch, const GoldEdits& gold, 
   return scores;
 }
 
-at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, const GoldEdits& gold,
+at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, const RowNotes& notes,
                                         JobContext& context) const {
   at::NoGradGuard noGrad;
   const Targets all = targetsOf(batch, answering_);
   const Encoded encoded = encode(batch.source, context);
-  const Decision decision = decide(encoded, gold, context);
+  const Decision decision = decide(encoded, notes, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
   at::Tensor logits_NV;
@@ -229,11 +230,11 @@ at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, const GoldEdits& 
   return logits_NV;
 }
 
-Generation PrefixedScorer::generate(const TokenRows& source, const GoldEdits& gold,
+Generation PrefixedScorer::generate(const TokenRows& source, const RowNotes& notes,
                                     const GenerateOptions& options, JobContext& context) const {
   at::NoGradGuard noGrad;
   const Encoded encoded = encode(source, context);
-  Decision decision = decide(encoded, gold, context);
+  Decision decision = decide(encoded, notes, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
   std::vector<std::vector<int32_t>> answers(source.rows());

@@ -26,9 +26,9 @@ class PrefixedScorer : public Scorer {
                  Figures editFigures = {});
 
   const Model& base() const override { return *base_; }
-  TokenScores score(const PairRows& batch, const GoldEdits& gold, JobContext& context) const override;
-  at::Tensor targetLogits(const PairRows& batch, const GoldEdits& gold, JobContext& context) const override;
-  Generation generate(const TokenRows& source, const GoldEdits& gold, const GenerateOptions& options,
+  TokenScores score(const PairRows& batch, const RowNotes& notes, JobContext& context) const override;
+  at::Tensor targetLogits(const PairRows& batch, const RowNotes& notes, JobContext& context) const override;
+  Generation generate(const TokenRows& source, const RowNotes& notes, const GenerateOptions& options,
                       JobContext& context) const override;
   Figures editFigures() const override { return editFigures_; }
 
@@ -53,7 +53,7 @@ class PrefixedScorer : public Scorer {
                                   const GoldEdits& gold) const;
   bool isPrompted(float logit, int32_t gold) const;
   void checkOracle(const GoldEdits& gold, int64_t rows) const;
-  Decision decide(const Encoded& encoded, const GoldEdits& gold, JobContext& context) const;
+  Decision decide(const Encoded& encoded, const RowNotes& notes, JobContext& context) const;
 
   /// Calls answer(share, encoded rows) for each share.
   template <typename Answer>
