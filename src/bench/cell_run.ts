@@ -8,18 +8,18 @@ import { loadJsonl } from "../data/datasets/jsonl.js";
 import { evaluationEpisodes } from "../data/evaluation_episodes.js";
 import { loadDataset } from "../data/registry.js";
 import type { EditRecord } from "../data/types.js";
-import { trainingSpec, useOf } from "../editors/registry.js";
+import { hasMemory, trainingSpec, useOf } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 import { type CellName, evaluateCell } from "../evaluation/cell.js";
 import type { CellResult, EditRecordLine } from "../evaluation/records.js";
 import { editorSubject } from "../evaluation/subject.js";
 import { writeJsonAtomically } from "../files.js";
 import { RUN_FILES } from "../report/run_data.js";
-import { predictBase } from "../training/base_predictions.js";
+import { predictBase, predictEdits } from "../training/base_predictions.js";
 import { toBatch } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
 import { readModelFigures } from "../training/model_figures.js";
-import { readTrained, type TrainedEditor } from "../training/trained_editors.js";
+import { readTrained } from "../training/trained_editors.js";
 import { datasetLabel, modelLabel } from "./grid.js";
 import { ContentHashes, episodesHash } from "./identity.js";
 import type { CellJob } from "./job.js";
@@ -35,7 +35,8 @@ export async function measureCell(
   const { evaluation, text } = task;
   const { editor: used } = task.editor.method;
   const use = useOf(used);
-  const trained = await readTrained(job.editorDirectory);
+  const trained = job.editorDirectory === null ? null : await readTrained(job.editorDirectory);
+  const { seed, datasets: known } = trained ?? task.editor;
   await using session = await openSession({
     engine: job.engine,
     modelFolder: job.model.folder,
@@ -44,33 +45,39 @@ export async function measureCell(
   });
   const { engine, base, codec, tokenizer } = session;
   const calls = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
-  const editor = await engine.createEditor(engineSpec(used, trained.seed), base);
-  await editor.restore(job.editorDirectory);
+  const editor = await engine.createEditor(engineSpec(used, seed), base);
+  if (job.editorDirectory !== null) await editor.restore(job.editorDirectory);
 
   const { dataset, K } = task;
   const { split } = evaluation;
-  const wholeFile = isUnseenFile(dataset, trained);
+  // Of a file the editor has not seen every record may be asked; else only those of the split.
+  const wholeFile = dataset.endsWith(".jsonl") && !known.includes(dataset);
   const data = await (wholeFile ? loadJsonl(dataset, { split }) : loadDataset(dataset, { tokenizer }));
   const records = data.splits[split];
   const origin = { dataset, wholeFile, K, evaluation, model: job.model, text };
-  const episodes = await runEpisodes({
+  const drawn = await runEpisodes({
     path: join(job.episodesDirectory, `${datasetLabel(dataset)}-K${K}.jsonl`),
     identity: await episodesHash(origin, new ContentHashes()),
     records,
     draw: async () => {
-      const known = await predictBase(base, records, codec, calls);
-      return evaluationEpisodes(known, K, evaluation);
+      const predicted = await predictBase(base, records, codec, calls);
+      return evaluationEpisodes(predicted, K, evaluation);
     },
   });
+  const episodes = codec.needsPrediction ? await predictEdits(base, drawn, codec, calls) : drawn;
   const [first] = episodes;
   if (first === undefined) throw noEpisodes(dataset, records);
 
   // The cost of a step does not depend on the weights: a fresh editor keeps the measured one untouched.
-  const scratch = await engine.createEditor(engineSpec(trainingSpec(used), trained.seed), base);
+  const trainStep = trained && {
+    scratch: await engine.createEditor(engineSpec(trainingSpec(used), seed), base),
+    batch: await toBatch({ K, episodes: [first] }, codec),
+  };
   const name: CellName = {
     method: task.editor.methodName,
     variant: use.variant,
     sweep: task.sweep,
+    schedule: "simultaneous",
     dataset: datasetLabel(task.dataset),
     model: modelLabel(job.model.name),
     K: task.K,
@@ -83,15 +90,16 @@ export async function measureCell(
   const result = await evaluateCell(
     {
       name,
-      subject: editorSubject(editor, base, evaluation.gate, use),
+      subject: editorSubject(editor, base, evaluation.gate, use, hasMemory(used)),
       episodes,
       codec,
       evaluation,
-      trainStep: { scratch, batch: await toBatch({ K: task.K, episodes: [first] }, codec) },
+      trainStep,
       provenance: {
         modelChecksum: base.info.checksum,
         modelRecord: await readModelFigures(job.model.folder),
-        editorFingerprint: await editor.fingerprint(),
+        training: trained ? "trained" : "untrained",
+        editorFingerprint: trained && (await editor.fingerprint()),
         device: engine.device,
         threads: engine.threads,
       },
@@ -102,11 +110,6 @@ export async function measureCell(
   await lines.complete();
   await writeJsonAtomically(join(job.outDirectory, RUN_FILES.result), result);
   return result;
-}
-
-/** Of a file the editor has not seen every record may be asked; else only those of the split. */
-function isUnseenFile(dataset: string, { datasets }: TrainedEditor): boolean {
-  return dataset.endsWith(".jsonl") && !datasets.includes(dataset);
 }
 
 function noEpisodes(dataset: string, records: readonly EditRecord[]): SeprogError {

@@ -4,7 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
-import { editEncoderFolder } from "../config/editor_spec.js";
+import { checkpointFolders } from "../config/editor_spec.js";
 import type { EvaluationConfig } from "../config/evaluation.js";
 import { configHash } from "../config/hash.js";
 import { didYouMean } from "../config/suggest.js";
@@ -12,7 +12,7 @@ import type { TextConfig } from "../config/suite.js";
 import { EMBEDDED_DATA } from "../data/assets.js";
 import { parseDatasetSpec } from "../data/dataset_spec.js";
 import { DATASETS, expectedDatasets, officialFilesOf } from "../data/registry.js";
-import { coreSpec, trainingSpec } from "../editors/registry.js";
+import { coreSpec, editorModels, trainingSpec } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 import { datasetIdentity, type EditorOrigin, TRAINING_VERSION } from "../training/trained_editors.js";
 import type { CellTask, EditorTask } from "./grid.js";
@@ -93,7 +93,11 @@ export async function editorOrigin(
   contents: ContentHashes,
 ): Promise<EditorOrigin> {
   const editor = trainingSpec(task.method.editor);
-  const encoderFolder = editEncoderFolder(editor);
+  const checkpoints = await Promise.all(
+    Object.entries(checkpointFolders(editor)).map(
+      async ([option, folder]) => [option, await contents.model(folder)] as const,
+    ),
+  );
   return {
     trainingVersion: TRAINING_VERSION,
     method: { ...task.method, editor },
@@ -102,7 +106,7 @@ export async function editorOrigin(
     seed: task.seed,
     text,
     model,
-    ...(encoderFolder !== null && { editEncoder: await contents.model(encoderFolder) }),
+    ...(checkpoints.length > 0 && { checkpoints: Object.fromEntries(checkpoints) }),
   };
 }
 
@@ -137,12 +141,13 @@ export async function episodesHash(origin: EpisodesOrigin, contents: ContentHash
 /** Everything that decides a cell's figures but the machine. */
 export async function cellHash(cell: CellTask, editor: string, contents: ContentHashes): Promise<string> {
   const { evaluation } = cell;
-  const { editEncoder: _, ...use } = coreSpec(cell.editor.method.editor);
+  const { editor: used } = cell.editor.method;
+  const models = editorModels(used);
   return configHash({
     version: EVALUATION_VERSION,
     editor,
-    // Variants of one trained editor are told apart by how they use it.
-    use,
+    // Variants of one trained editor are told apart by how they use it; its models are part of the editor.
+    use: Object.fromEntries(Object.entries(coreSpec(used)).filter(([option]) => !(option in models))),
     dataset: datasetIdentity(cell.dataset),
     data: await contents.dataset(cell.dataset),
     K: cell.K,

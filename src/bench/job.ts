@@ -40,7 +40,8 @@ export interface CellJob {
   readonly engine: EngineChoice;
   readonly task: CellTask;
   readonly model: ModelChoice;
-  readonly editorDirectory: string;
+  /** Null for methods that learn nothing before they edit. */
+  readonly editorDirectory: string | null;
   readonly configHash: string;
   /** The run's episode files: one a data set and K, for all methods. */
   readonly episodesDirectory: string;

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { resolveModel } from "../config/paths.js";
 import type { SuiteConfig } from "../config/suite.js";
+import { isTrained } from "../editors/registry.js";
 import { type CellResult, cellResultSchema } from "../evaluation/records.js";
 import { RUN_FILES } from "../report/run_data.js";
 import {
@@ -25,13 +26,15 @@ export interface PlannedCell {
   readonly folder: string;
 }
 
-/** A trained editor that cells share, whichever variants of it they measure. */
+/** An editor that cells share, whichever variants of it they measure. */
 export interface PlannedEditor {
   readonly methodName: string;
   readonly dataset: string;
   readonly origin: EditorOrigin;
   readonly hash: string;
   readonly label: string;
+  /** Whether there is a folder of what it has learned; else it is made from its options alone. */
+  readonly isTrained: boolean;
   /** Where it stands already. */
   readonly found: FoundEditor | undefined;
 }
@@ -67,7 +70,8 @@ export async function planCells(suite: SuiteConfig, options: PlanOptions): Promi
       origin,
       hash,
       label: `${task.editor.methodName} on ${task.editor.datasets.map(datasetLabel).join(" + ")}, seed ${task.seed}`,
-      found: await findEditor(hash, options),
+      isTrained: isTrained(task.editor.method.editor),
+      found: isTrained(task.editor.method.editor) ? await findEditor(hash, options) : undefined,
     };
     editors.set(hash, editor);
     const { editorDirectory } = options;
@@ -98,14 +102,14 @@ async function findEditor(
  */
 export async function finishedCells(plan: readonly PlannedCell[]): Promise<Map<string, CellResult>> {
   const finished = new Map<string, CellResult>();
-  for (const [{ found }, cells] of groupByEditor(plan)) {
+  for (const [{ found, isTrained: learns }, cells] of groupByEditor(plan)) {
     const results: (readonly [string, CellResult])[] = [];
     for (const cell of cells) {
       const result = await finishedResult(cell);
       const isOfEditor = found === undefined || result?.provenance.editorFingerprint === found.fingerprint;
       if (result && isOfEditor) results.push([cell.task.name, result]);
     }
-    if (found === undefined && results.length < cells.length) continue;
+    if (learns && found === undefined && results.length < cells.length) continue;
     for (const [name, result] of results) finished.set(name, result);
   }
   return finished;

@@ -7,6 +7,7 @@ import { didYouMean } from "../config/suggest.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { parseDatasetSpec } from "../data/dataset_spec.js";
 import { DATASETS, expectedDatasets, officialFilesOf } from "../data/registry.js";
+import { editorModels } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 import { datasetLabel } from "./grid.js";
 
@@ -34,13 +35,17 @@ export async function suiteRequirements({ datasets, sources }: SuiteConfig): Pro
     for (const { editor, training } of Object.values(methods).map(({ config }) => config)) {
       for (const other of training.datasets)
         await need(`training data of ${label}`, other, () => checkDataset(other));
-      const { editEncoder } = editor;
-      if (editEncoder.source === "directory")
-        await need(`edit encoder of ${label}`, editEncoder.path, () => checkModel(editEncoder.path));
+      for (const [option, other] of Object.entries(editorModels(editor)))
+        if (other.source === "directory")
+          await need(`${optionWords(option)} of ${label}`, other.path, () => checkModel(other.path));
     }
   }
   return [...found.values()];
 }
+
+/** `editEncoder` as people read it: `edit encoder`. */
+const optionWords = (option: string): string =>
+  option.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 /** @throws SeprogError naming everything that is missing: CONFIG_INVALID, or the code that all problems share */
 export async function refuseMissing(suite: SuiteConfig): Promise<void> {

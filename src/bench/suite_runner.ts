@@ -104,7 +104,7 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
     onEvent?.({ type: "failed", label, error });
   };
   const groups = groupByEditor(pending);
-  const toTrain = groups.flatMap(([editor]) => (editor.found ? [] : [trainingOf(editor)]));
+  const toTrain = groups.flatMap(([editor]) => (needsTraining(editor) ? [trainingOf(editor)] : []));
   const pace = new RunPace([...toTrain, ...pending.map(measuringOf)], options.jobs);
   for (const [editor, cells] of groups) {
     const directory = await provideEditor(editor, cells, { ...options, editorsRoot }, pace).catch(
@@ -141,13 +141,16 @@ function jobOptions({ signal, worker }: SuiteRunOptions): JobOptions {
   return { ...(signal && { signal }), ...(worker !== undefined && { worker }) };
 }
 
-/** The folder of the trained editor: where it was found, or trained now. */
+const needsTraining = ({ isTrained, found }: PlannedEditor): boolean => isTrained && found === undefined;
+
+/** The folder of the trained editor: where it was found, or trained now; null where nothing is learned. */
 async function provideEditor(
   editor: PlannedEditor,
   cells: readonly PlannedCell[],
   options: SuiteRunOptions & { readonly editorsRoot: string },
   pace: RunPace,
-): Promise<string> {
+): Promise<string | null> {
+  if (!editor.isTrained) return null;
   const { methodName, origin, hash, label, found } = editor;
   const { folder, engine, onEvent, editorsRoot } = options;
   if (found !== undefined) {
@@ -175,7 +178,7 @@ async function provideEditor(
 
 async function measure(
   { task, model, hash, folder }: PlannedCell,
-  editorDirectory: string,
+  editorDirectory: string | null,
   options: SuiteRunOptions,
 ): Promise<CellResult> {
   const { engine, onEvent } = options;
@@ -209,6 +212,7 @@ async function conclude(
     suite: suite.name,
     notes: [...suite.notes],
     missing: plan.flatMap(({ task }) => (finished.has(task.name) ? [] : [task.name])),
+    overBudget: [],
     models: Object.fromEntries(
       results.map(({ cell, provenance }) => [cell.model, provenance.modelRecord] as const),
     ),

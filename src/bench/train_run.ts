@@ -5,6 +5,7 @@ import { resolveModel } from "../config/paths.js";
 import { didYouMean } from "../config/suggest.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { loadDataset } from "../data/registry.js";
+import { isTrained, needsCalibration } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 import { writeFolderAtomically, writeJsonAtomically } from "../files.js";
 import type { OnEvent } from "../training/events.js";
@@ -33,6 +34,11 @@ export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOption
   const outDirectory = resolve(options.outDirectory);
   await refuseForeignFolder(outDirectory);
   const { editor: task, model: name, text } = chooseCell(suite, options);
+  if (!isTrained(task.method.editor))
+    throw new SeprogError(
+      "CONFIG_INVALID",
+      `expected a method that learns something for \`--method\` but received ${task.methodName}, which edits without any training; measure it with seprog-native bench`,
+    );
   const folder = resolveModel(name);
   const contents = new ContentHashes();
   const model = { name, folder, checksum: await contents.model(folder) };
@@ -106,7 +112,7 @@ export async function trainToFolder(
       datasets: await Promise.all(datasets.map((name) => loadDataset(name, { tokenizer }))),
       codec,
       training: method.training,
-      calibrated: method.editor.projectionStart === "whitened",
+      calibrated: needsCalibration(method.editor),
       seed,
     },
     {

@@ -1,3 +1,4 @@
+import { trainingDefaults } from "../editors/registry.js";
 import { evaluationSchema } from "./evaluation.js";
 import { isMapping, type Layer, layered } from "./layers.js";
 import { type Override, withOverrides } from "./overrides.js";
@@ -164,7 +165,10 @@ function buildDataset(
       ...chain.flatMap((method) => overriddenLayers(source, ["methods", method], overrides, parts)),
       ...swept,
     ];
-    const merged = orEmpty(layered(source, layers, ["methods", own]));
+    const home = ["methods", own];
+    const kind = at(layered(source, layers, home).value, ["editor", "kind"]);
+    const defaults: Layer = { from: home, at: ["training"], value: trainingDefaults(kind) };
+    const merged = orEmpty(layered(source, [defaults, ...layers], home));
     return { name, sweep, config: checkConfig(methodSchema, merged, problems) };
   });
   if (!model || !k || !seeds || !text || !evaluation) return undefined;

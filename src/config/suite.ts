@@ -1,9 +1,14 @@
 import { z } from "zod";
-import { EDITORS } from "../editors/registry.js";
+import { EDITORS, type EditorKind } from "../editors/registry.js";
 import type { EvaluationConfig } from "./evaluation.js";
 import { trainingSchema } from "./training.js";
 
-const editorSchema = z.discriminatedUnion("kind", [EDITORS.seprog.spec]);
+type EditorOptions = (typeof EDITORS)[EditorKind]["spec"];
+// Zod asks for a list that is seen not to be empty; the registry is none.
+const editorSchema = z.discriminatedUnion(
+  "kind",
+  Object.values(EDITORS).map(({ spec }) => spec) as [EditorOptions, ...EditorOptions[]],
+);
 
 /** A list of which each item makes cells of its own. */
 const distinct = <Item extends z.ZodType>(item: Item, keyOf: (value: z.output<Item>) => unknown = String) =>

@@ -15,6 +15,8 @@ const trainingFields = z.strictObject({
   kMixing: z.enum(["drawn", "nested"]).default("drawn"),
   /** A step packs ⌊editsPerStep / K⌋ episodes, at least one. */
   editsPerStep: z.int().positive().default(64),
+  /** A step packs just so many episodes, whatever their K: what the papers accumulate. In place of `editsPerStep`. */
+  episodesPerStep: z.int().positive().optional(),
   /** Whether an edit asks for a label of its own record, or for any answer of its relation. */
   labels: z.enum(["given", "relation"]).default("relation"),
   /** Share of edits that ask for what the base model says already (MEND's fact checking: 0.5). */

@@ -1,4 +1,6 @@
 import type { z } from "zod";
+import type { EditTextForm } from "../tokenizers/edit_text_form.js";
+import type { ModelSource } from "./model_source.js";
 import { seprog } from "./seprog.js";
 
 /** How an editor with given options is used and what its answers mean. */
@@ -11,7 +13,19 @@ export interface EditorUse {
   readonly leavesGatedOffAlone: boolean;
 }
 
-/** What the TypeScript side knows of an editor; the native core decodes the same option names. */
+/** Options of training that a method's authors set otherwise than the defaults of `training`. */
+export type TrainingDefaults = Readonly<Record<string, number | string>>;
+
+/** Which model's tokenizer reads the text of an edit, and how it is written. */
+export interface EditText {
+  readonly reader: ModelSource;
+  readonly form: EditTextForm;
+}
+
+/**
+ * What the TypeScript side knows of an editor; the native core decodes the same option names. Methods take the options
+ * with their defaults filled in.
+ */
 export interface EditorDefinition<Spec extends z.ZodObject = z.ZodObject> {
   readonly kind: string;
   /** One line for people. */
@@ -20,6 +34,15 @@ export interface EditorDefinition<Spec extends z.ZodObject = z.ZodObject> {
   readonly spec: Spec;
   /** Whether its edits live in an edit memory that can be listed, saved and changed. */
   readonly hasMemory: boolean;
+  /** Laid under what a suite says of `training`. */
+  readonly trainingDefaults: TrainingDefaults;
+  /** Whether there is something to learn before the first edit; else it is made from its options alone. */
+  isTrained(spec: z.output<Spec>): boolean;
+  /** Whether its start depends on a sample of training rows. */
+  needsCalibration(spec: z.output<Spec>): boolean;
+  /** Where its parts start, by the option that says so: all that may be another model than the base. */
+  models(spec: z.output<Spec>): Readonly<Record<string, ModelSource>>;
+  editText(spec: z.output<Spec>): EditText;
   /** The options that decide the weights: those that only change the use are at their defaults. */
   trainingSpec(spec: z.output<Spec>): z.output<Spec>;
   /** The options as the native core reads them: those that do not apply are left out. */
@@ -33,6 +56,21 @@ export const EDITORS = { seprog } as const;
 export type EditorKind = keyof typeof EDITORS;
 export type EditorSpec = { [Kind in EditorKind]: z.infer<(typeof EDITORS)[Kind]["spec"]> }[EditorKind];
 
-export const trainingSpec = (spec: EditorSpec): EditorSpec => EDITORS[spec.kind].trainingSpec(spec);
-export const coreSpec = (spec: EditorSpec): Partial<EditorSpec> => EDITORS[spec.kind].coreSpec(spec);
-export const useOf = (spec: EditorSpec): EditorUse => EDITORS[spec.kind].useOf(spec);
+/** What the table holds for a spec's kind: its methods take that very spec. */
+const definitionOf = ({ kind }: EditorSpec): EditorDefinition => EDITORS[kind];
+
+export const editorTitle = (spec: EditorSpec): string => definitionOf(spec).title;
+export const hasMemory = (spec: EditorSpec): boolean => definitionOf(spec).hasMemory;
+export const isTrained = (spec: EditorSpec): boolean => definitionOf(spec).isTrained(spec);
+export const needsCalibration = (spec: EditorSpec): boolean => definitionOf(spec).needsCalibration(spec);
+export const editText = (spec: EditorSpec): EditText => definitionOf(spec).editText(spec);
+export const editorModels = (spec: EditorSpec): Readonly<Record<string, ModelSource>> =>
+  definitionOf(spec).models(spec);
+export const trainingSpec = (spec: EditorSpec): EditorSpec =>
+  definitionOf(spec).trainingSpec(spec) as EditorSpec;
+export const coreSpec = (spec: EditorSpec): Partial<EditorSpec> => definitionOf(spec).coreSpec(spec);
+export const useOf = (spec: EditorSpec): EditorUse => definitionOf(spec).useOf(spec);
+
+/** Options of training that a method of this kind starts from; none for what is no kind. */
+export const trainingDefaults = (kind: unknown): TrainingDefaults =>
+  Object.entries<EditorDefinition>(EDITORS).find(([known]) => known === kind)?.[1].trainingDefaults ?? {};

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { QUESTION_AND_ANSWER } from "../tokenizers/edit_text_form.js";
+import { modelSourceSchema } from "./model_source.js";
 import type { EditorDefinition, EditorUse } from "./registry.js";
 
 /** What a variant of SEPROG switches off (the paper's section 6.3), and diagnostic variants of ours. */
@@ -54,12 +56,7 @@ const seprogSpec = z.strictObject({
     })
     .prefault({}),
   /** Where the edit encoder starts: a copy of the base's encoder, or the encoder of another model folder. */
-  editEncoder: z
-    .discriminatedUnion("source", [
-      z.strictObject({ source: z.literal("base") }),
-      z.strictObject({ source: z.literal("directory"), path: z.string().min(1) }),
-    ])
-    .prefault({ source: "base" }),
+  editEncoder: modelSourceSchema.prefault({ source: "base" }),
 });
 
 export type SeprogSpec = z.infer<typeof seprogSpec>;
@@ -106,6 +103,11 @@ export const seprog: EditorDefinition<typeof seprogSpec> = {
   title: "SEPROG: generated prefix prompts, edits as rows of a memory",
   spec: seprogSpec,
   hasMemory: true,
+  trainingDefaults: {},
+  isTrained: () => true,
+  needsCalibration: ({ projectionStart }) => projectionStart === "whitened",
+  models: ({ editEncoder }) => ({ editEncoder }),
+  editText: ({ editEncoder }) => ({ reader: editEncoder, form: QUESTION_AND_ANSWER }),
   trainingSpec,
   coreSpec,
   useOf,

@@ -9,7 +9,7 @@ import { meansOfEpisodes } from "../metrics/ratio.js";
 import { computeMetrics } from "../metrics/registry.js";
 import type { EpisodeBatch } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
-import type { OnEvent } from "../training/events.js";
+import type { Figures, OnEvent } from "../training/events.js";
 import { BaseAnswers } from "./answers.js";
 import {
   type InferenceSamples,
@@ -31,7 +31,7 @@ import type { EditedScorer, Subject } from "./scorers.js";
 /** What stands in the cell's first columns. */
 export type CellName = Pick<
   SummaryCell,
-  "method" | "variant" | "sweep" | "dataset" | "model" | "K" | "seed" | "configHash"
+  "method" | "variant" | "sweep" | "schedule" | "dataset" | "model" | "K" | "seed" | "configHash"
 >;
 
 export interface CellInput<Edited extends EditedScorer> {
@@ -44,7 +44,7 @@ export interface CellInput<Edited extends EditedScorer> {
   readonly trainStep: { readonly scratch: ScratchEditor; readonly batch: EpisodeBatch } | null;
   readonly provenance: Pick<
     CellResult["provenance"],
-    "modelChecksum" | "modelRecord" | "editorFingerprint" | "device" | "threads"
+    "modelChecksum" | "modelRecord" | "training" | "editorFingerprint" | "device" | "threads"
   >;
   /** The process's resident high-water mark, asked at the end. */
   readonly processPeakBytes: () => Promise<number>;
@@ -75,9 +75,13 @@ export async function evaluateCell<Edited extends EditedScorer>(
   const lines: EditRecordLine[] = [];
   const baseAnswers = new BaseAnswers(subject.base, codec, { batchSize, maxNewTokens });
   const asked = evaluate({ subject, episodes, codec, baseAnswers }, { batchSize, maxNewTokens, ...common });
-  for await (const line of asked) {
-    lines.push(line);
-    await onLine?.(line);
+  const editing: Figures[] = [];
+  for await (const episode of asked) {
+    editing.push(episode.editing);
+    for (const line of episode.lines) {
+      lines.push(line);
+      await onLine?.(line);
+    }
   }
 
   const inference = await measureInference(subject, first, codec, { maxNewTokens, ...timing, ...common });
@@ -88,7 +92,14 @@ export async function evaluateCell<Edited extends EditedScorer>(
   return {
     schemaVersion: SUMMARY_SCHEMA_VERSION,
     ...figuresOf(name, lines, bootstrap, inference, training),
-    perEpisode: { ES: meansOfEpisodes(lines, successes), DD: meansOfEpisodes(lines, changes) },
+    perEpisode: {
+      ES: meansOfEpisodes(lines, successes),
+      DD: meansOfEpisodes(lines, changes),
+      editing: editing.some((figures) => Object.keys(figures).length > 0) ? editing.map(copy) : [],
+    },
+    editing: meanFigures(editing),
+    retention: [],
+    tuning: null,
     timing: {
       warmup: timing.warmUps,
       repetitions: timing.repetitions,
@@ -108,6 +119,19 @@ export async function evaluateCell<Edited extends EditedScorer>(
       wallMs: Date.now() - startedAt.getTime(),
     },
   };
+}
+
+const copy = (figures: Figures): { [name: string]: number } => ({ ...figures });
+
+/** Mean of each figure over the episodes that have it. */
+function meanFigures(episodes: readonly Figures[]): { [name: string]: number } {
+  const names = new Set(episodes.flatMap((figures) => Object.keys(figures)));
+  return Object.fromEntries(
+    [...names].map((name) => {
+      const values = episodes.flatMap((figures) => figures[name] ?? []);
+      return [name, values.reduce((sum, value) => sum + value, 0) / values.length] as const;
+    }),
+  );
 }
 
 function figuresOf(

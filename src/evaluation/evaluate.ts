@@ -2,7 +2,7 @@ import type { Episode } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import { matchesAny, matchesAnyStrict } from "../metrics/text.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
-import type { OnEvent } from "../training/events.js";
+import type { Figures, OnEvent } from "../training/events.js";
 import { Pace } from "../training/progress.js";
 import { type Answer, type AskOptions, askAll, type BaseAnswers, klOfRows, questionRows } from "./answers.js";
 import { episodeQuestions, isOutside, type Question } from "./questions.js";
@@ -21,6 +21,14 @@ export interface EvaluateOptions extends AskOptions {
   readonly onEvent?: OnEvent;
 }
 
+/** What became of one episode. */
+export interface EvaluatedEpisode {
+  /** One an edit. */
+  readonly lines: readonly EditRecordLine[];
+  /** What applying its edits took. */
+  readonly editing: Figures;
+}
+
 /**
  * For every episode: apply its K edits at once, ask the base and the edited model everything about them, write down
  * one line per edit. Metrics are computed from these lines alone.
@@ -29,7 +37,7 @@ export interface EvaluateOptions extends AskOptions {
 export async function* evaluate<Edited extends EditedScorer>(
   { subject, episodes, codec, baseAnswers }: EvaluationInput<Edited>,
   options: EvaluateOptions,
-): AsyncGenerator<EditRecordLine> {
+): AsyncGenerator<EvaluatedEpisode> {
   const { signal, onEvent } = options;
   const asked = episodes.map((episode) => {
     const questions = episodeQuestions(episode);
@@ -43,7 +51,7 @@ export async function* evaluate<Edited extends EditedScorer>(
   const pace = new Pace(0, episodes.length);
   const shares = new RunningShares();
   for (const [index, { episode, questions, rows }] of asked.entries()) {
-    const { model } = await subject.apply(editRequests(episode, codec), signal && { signal });
+    const { model, figures } = await subject.apply(editRequests(episode, codec), signal && { signal });
     try {
       const before = rows.map((row) => baseAnswers.of(row));
       const asking = { ...options, tellGoldEdits: subject.needsGoldEdits };
@@ -54,7 +62,7 @@ export async function* evaluate<Edited extends EditedScorer>(
       const klOfRow = await klOfRows(subject.base, model, rows, compared, asking);
       const lines = linesOf(index, episode, questions, { before, after, klOfRow });
       for (const line of lines) shares.add(line);
-      yield* lines;
+      yield { lines, editing: figures };
     } finally {
       await model.dispose();
     }

@@ -87,6 +87,8 @@ export const editRecordSchema = z.strictObject({
   outScope: z.array(outScopeProbeSchema),
   /** Questions close to the edit that it must not touch: `DDhard`. */
   hard: z.array(outScopeProbeSchema),
+  /** Sequential editing alone: share of the in-scope questions answered as edited when so many edits had come after. */
+  retention: z.array(z.strictObject({ age: z.int().nonnegative(), ES: z.number() })).optional(),
 });
 export type EditRecordLine = z.infer<typeof editRecordSchema>;
 
@@ -128,6 +130,11 @@ export const summaryCellSchema = z.strictObject({
   /** What the method switches off, as its editor calls it; `seprog` switches nothing off. */
   variant: z.string(),
   sweep: sweepSchema.nullable(),
+  /**
+   * `simultaneous`: all K edits at once. Else one after the other, asked about right after it (`immediate`), after the
+   * last (`final`) or n edits later (`gap=n`).
+   */
+  schedule: z.string().default("simultaneous"),
   dataset: z.string(),
   model: z.string(),
   K: z.int().positive(),
@@ -175,11 +182,29 @@ const detailSchema = z.strictObject({
 });
 export type CellDetail = z.infer<typeof detailSchema>;
 
+const figuresSchema = z.record(z.string(), z.number());
+
 /** Means over the questions of each episode, in order; null where an episode has none. ES and DD are their means. */
 const perEpisodeSchema = z.strictObject({
   ES: z.array(z.number().nullable()),
   DD: z.array(z.number().nullable()),
+  /** What fitting weights to the edits took (`steps`, `editLoss`, …); empty where nothing is fitted. */
+  editing: z.array(figuresSchema).default([]),
 });
+
+/** ES of edits by the number of edits made after them. */
+const retentionSchema = z.array(z.strictObject({ age: z.int().nonnegative(), ES: figureSchema }));
+export type Retention = z.infer<typeof retentionSchema>;
+
+/** How the value of an option was chosen for this data set and K: the largest ES − DD on the validation split. */
+const tuningSchema = z.strictObject({
+  option: z.string(),
+  value: z.number(),
+  /** Edits each value was tried on. */
+  edits: z.int().positive(),
+  tried: z.array(z.strictObject({ value: z.number(), ES: z.number(), DD: z.number() })),
+});
+export type Tuning = z.infer<typeof tuningSchema>;
 
 /** Figures of the base model's own record by what they are of; null where it has none. */
 export const modelFiguresSchema = z.record(z.string(), z.number()).nullable();
@@ -204,6 +229,12 @@ export const cellResultSchema = z.strictObject({
   cell: summaryCellSchema,
   detail: detailSchema,
   perEpisode: perEpisodeSchema,
+  /** Means over episodes of `perEpisode.editing`. */
+  editing: figuresSchema.default({}),
+  /** Empty unless edits are made one after the other. */
+  retention: retentionSchema.default([]),
+  /** Null where no option was tuned. */
+  tuning: tuningSchema.nullable().default(null),
   timing: timingSchema,
   provenance: z.strictObject({
     episodes: z.int().positive(),
@@ -211,6 +242,8 @@ export const cellResultSchema = z.strictObject({
     episodesChecksum: z.string(),
     modelChecksum: z.string(),
     modelRecord: modelFiguresSchema,
+    /** Whether the method learned anything before it edited. */
+    training: z.enum(["trained", "untrained"]).default("trained"),
     editorFingerprint: z.string().nullable(),
     device: z.string(),
     threads: z.int().positive(),
@@ -221,6 +254,21 @@ export const cellResultSchema = z.strictObject({
 });
 export type CellResult = z.infer<typeof cellResultSchema>;
 
+/** A cell whose editor was not trained within the budget of time. */
+const overBudgetSchema = z.strictObject({
+  /** Folder's name. */
+  cell: z.string(),
+  method: z.string(),
+  dataset: z.string(),
+  K: z.int().positive(),
+  seed: z.int(),
+  budgetMinutes: z.number(),
+  /** Where training stopped, of how many steps. */
+  step: z.int().nonnegative(),
+  steps: z.int().positive(),
+});
+export type OverBudget = z.infer<typeof overBudgetSchema>;
+
 /** `summary.json`. `environment` is the content of the run's environment.json. */
 export const summarySchema = z.strictObject({
   schemaVersion: z.literal(SUMMARY_SCHEMA_VERSION),
@@ -229,6 +277,8 @@ export const summarySchema = z.strictObject({
   notes: z.array(z.string()),
   /** Planned cells that are not in the table, by their folder's name. */
   missing: z.array(z.string()),
+  /** Planned cells that are not in the table because training took too long; none of them is among `missing`. */
+  overBudget: z.array(overBudgetSchema).default([]),
   /** Base models by their name in the table, with the figures of their own records. */
   models: z.record(z.string(), modelFiguresSchema),
   environment: z.record(z.string(), z.json()),

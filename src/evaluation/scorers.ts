@@ -9,6 +9,8 @@ import type {
 } from "../native/addon.js";
 import type { GenerationForm } from "../tokenizers/answer_form.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
+import { editWords } from "../training/episode_source.js";
+import type { Figures } from "../training/events.js";
 
 interface Call {
   readonly signal?: AbortSignal;
@@ -35,6 +37,13 @@ export interface BaseScorer<Edited extends Scorer = Scorer> extends Scorer {
   compare(other: Edited, batch: PairRows, options?: AskingCall): Promise<{ readonly kl: Float32Array }>;
 }
 
+/** `figures`: what fitting weights to the edits took; none where nothing is fitted. */
+export interface AppliedEdits<Edited> {
+  readonly model: Edited;
+  readonly figures: Figures;
+  readonly measurement?: Measurement;
+}
+
 /** A method on a model: applies the edits of an episode, all at once. */
 export interface Subject<Edited extends EditedScorer = EditedScorer> {
   readonly base: BaseScorer<Edited>;
@@ -42,10 +51,7 @@ export interface Subject<Edited extends EditedScorer = EditedScorer> {
   readonly needsGoldEdits: boolean;
   /** Whether a question with a scope logit of at most 0 gets the base's own computation, to the bit. */
   readonly leavesGatedOffAlone: boolean;
-  apply(
-    requests: EditRequests,
-    options?: Call,
-  ): Promise<{ readonly model: Edited; readonly measurement?: Measurement }>;
+  apply(requests: EditRequests, options?: Call): Promise<AppliedEdits<Edited>>;
 }
 
 export function editRequests({ edits }: Episode, codec: EditCodec): EditRequests {
@@ -54,7 +60,7 @@ export function editRequests({ edits }: Episode, codec: EditCodec): EditRequests
       source: codec.sources(edits.map(({ x_e }) => x_e)),
       target: codec.targets(edits.map(({ y_e }) => y_e)),
     },
-    editText: codec.editTexts(edits),
+    editText: codec.editTexts(edits.map(editWords)),
     labels: edits.map(({ x_e, y_e }) => `${x_e} >> ${y_e}`),
   };
 }

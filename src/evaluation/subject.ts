@@ -12,8 +12,10 @@ export function editorSubject(
   base: Model,
   gate: "scope" | "always",
   { needsGoldEdits, leavesGatedOffAlone }: EditorUse,
+  hasMemory: boolean,
 ): Subject<EditedModel> {
-  if (gate === "scope")
+  // Without a memory there is no decision: edited weights answer every question.
+  if (gate === "scope" || !hasMemory)
     return {
       base,
       needsGoldEdits,
@@ -29,11 +31,11 @@ export function editorSubject(
       await using memory = await editor.createMemory(call);
       await memory.add(requests.editText, requests.labels, call);
       const model = await editor.withMemory(memory, { gate, ...call });
-      if (!measure) return { model };
+      if (!measure) return { model, figures: {} };
       // Applying the edits costs the same whatever the gate; only `edit` is measured as a whole.
       const gated = await editor.edit(requests, base, options);
       await gated.model.dispose();
-      return { model, ...(gated.measurement && { measurement: gated.measurement }) };
+      return { model, figures: gated.figures, ...(gated.measurement && { measurement: gated.measurement }) };
     },
   };
 }

@@ -1,9 +1,10 @@
-import { editEncoderFolder, engineSpec } from "../config/editor_spec.js";
+import { editorCodec } from "../config/editor_codec.js";
+import { engineSpec } from "../config/editor_spec.js";
 import { SeprogError } from "../errors.js";
 import type { ModelInfo } from "../native/addon.js";
 import type { Engine as NativeEngine, Model as NativeModel } from "../native/engine.js";
 import { EditCodec } from "../tokenizers/edit_codec.js";
-import { Tokenizer } from "../tokenizers/tokenizer.js";
+import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { bundledEditors, readTrained } from "../training/trained_editors.js";
 import { type Answer, type AskOptions, answerAll } from "./answers.js";
 import { Editor } from "./editor.js";
@@ -45,8 +46,7 @@ export class BaseModel implements AsyncDisposable {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<Editor> {
     const { method, seed, text } = await readTrained(folder);
-    const encoderFolder = editEncoderFolder(method.editor);
-    const editTokenizer = encoderFolder === null ? this.#tokenizer : await Tokenizer.load(encoderFolder);
+    const codec = await editorCodec(this.#tokenizer, this.info, text, method.editor);
     const native = await this.#engine.createEditor(engineSpec(method.editor, seed), this.#native, options);
     try {
       await native.restore(folder, options);
@@ -54,7 +54,6 @@ export class BaseModel implements AsyncDisposable {
       await native.dispose();
       throw error;
     }
-    const codec = new EditCodec(this.#tokenizer, this.info, text, editTokenizer);
     return new Editor(native, this.#native, codec);
   }
 

@@ -1,32 +1,36 @@
+import { SeprogError } from "../errors.js";
 import { ANSWER_FORMS, type AnswerForm, type AnsweringModel, type GenerationForm } from "./answer_form.js";
+import { type EditTextForm, type EditWords, QUESTION_AND_ANSWER } from "./edit_text_form.js";
 import { DEFAULT_TEXT_LIMITS, type TextLimits } from "./text_limits.js";
 import { packRows, packTypedRows, type TokenRow, type TokenRows } from "./token_rows.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-interface EditText {
-  readonly x_e: string;
-  readonly y_e: string;
+/** Who reads the texts of edits, and how they are written. */
+export interface EditReader {
+  /** Default: the base model's. It may be another family's. */
+  readonly tokenizer?: Tokenizer;
+  readonly form?: EditTextForm;
 }
 
 /** How questions, answers and edits become token rows of a model and of an editor's encoder (seprog.md §2). */
 export class EditCodec {
   readonly #form: AnswerForm;
-  readonly #edit: Tokenizer;
+  readonly #reader: Required<EditReader>;
   readonly #limits: TextLimits;
 
   /**
    * @param tokenizer the base model's
    * @param model decides what an answer is
-   * @param edit tokenizer of the edit encoder, where it is not the base model's; it may be another family's
+   * @param reader of edit texts; default: question and answer for the base model's own encoder
    */
   constructor(
     tokenizer: Tokenizer,
     model: AnsweringModel,
     limits: TextLimits = DEFAULT_TEXT_LIMITS,
-    edit: Tokenizer = tokenizer,
+    reader: EditReader = {},
   ) {
     this.#form = ANSWER_FORMS[model.answers](tokenizer, limits, model);
-    this.#edit = edit;
+    this.#reader = { tokenizer, form: QUESTION_AND_ANSWER, ...reader };
     this.#limits = limits;
   }
 
@@ -48,12 +52,23 @@ export class EditCodec {
     return this.#form.target(y);
   }
 
-  /** `x_e >> y_e`, or the pair of both for encoders that know pairs; cut on the left, so that y_e stays [R3]. */
-  editText({ x_e, y_e }: EditText): TokenRow {
+  /** Whether the text of an edit holds what the base model answers to its question. */
+  get needsPrediction(): boolean {
+    return this.#reader.form.needsPrediction;
+  }
+
+  /** What the editor's encoder reads of an edit. @throws SeprogError INTERNAL without a prediction that is needed */
+  editText({ x_e, y_e, prediction }: EditWords): TokenRow {
+    const { tokenizer, form } = this.#reader;
     const { maxEditTokens, editSeparator } = this.#limits;
-    const cut = { maxTokens: maxEditTokens, keep: "end" } as const;
-    if (this.#edit.takesPairs) return this.#edit.encodePair(x_e, y_e, cut);
-    return { ids: this.#edit.encode(x_e + editSeparator + y_e, cut) };
+    if (form.needsPrediction && prediction === undefined)
+      throw new SeprogError("INTERNAL", "expected the base model's answer for the text of an edit");
+    const written = form.write({ x_e, y_e, prediction: prediction ?? "" }, tokenizer.separator);
+    const cut = { maxTokens: maxEditTokens, keep: form.keep };
+    if (typeof written === "string") return { ids: tokenizer.encode(written, cut) };
+    const [first, second] = written;
+    if (tokenizer.takesPairs) return tokenizer.encodePair(first, second, cut);
+    return { ids: tokenizer.encode(first + editSeparator + second, cut) };
   }
 
   sources(xs: readonly string[]): TokenRows {
@@ -64,7 +79,7 @@ export class EditCodec {
     return packRows(ys.map((y) => this.target(y)));
   }
 
-  editTexts(edits: readonly EditText[]): TokenRows {
+  editTexts(edits: readonly EditWords[]): TokenRows {
     return packTypedRows(edits.map((edit) => this.editText(edit)));
   }
 

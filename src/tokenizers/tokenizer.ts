@@ -72,6 +72,17 @@ export class Tokenizer {
     return this.#suffix;
   }
 
+  /** The token that ends a text, as text; empty where the family has none. */
+  get separator(): string {
+    const end = this.#suffix.at(-1);
+    return end === undefined
+      ? ""
+      : this.#hub.decode([end], {
+          skip_special_tokens: false,
+          clean_up_tokenization_spaces: false,
+        });
+  }
+
   /** Whether the family has a form for two texts that tells them apart by token types. */
   get takesPairs(): boolean {
     return this.#separator !== undefined;

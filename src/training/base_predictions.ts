@@ -1,5 +1,5 @@
 import { withBasePredictions } from "../data/labels.js";
-import type { EditRecord } from "../data/types.js";
+import type { EditRecord, Episode } from "../data/types.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { packRows, unpackRows } from "../tokenizers/token_rows.js";
 import type { OnEvent } from "./events.js";
@@ -21,8 +21,38 @@ export async function predictBase(
   model: Answering,
   records: readonly EditRecord[],
   codec: EditCodec,
-  { batchSize = 512, maxNewTokens = 32, signal, onEvent }: PredictionOptions = {},
+  options: PredictionOptions = {},
 ): Promise<EditRecord[]> {
+  return withBasePredictions(records, await predictionsOf(model, records, codec, options));
+}
+
+/** Episodes whose edits' records hold what the unedited model says to `x_e`, for edit texts that tell it. */
+export async function predictEdits(
+  model: Answering,
+  episodes: readonly Episode[],
+  codec: EditCodec,
+  options: PredictionOptions = {},
+): Promise<Episode[]> {
+  const records = new Map(
+    episodes.flatMap(({ edits }) => edits.map(({ record }) => [record.id, record] as const)),
+  );
+  const predictionOf = await predictionsOf(model, [...records.values()], codec, options);
+  return episodes.map((episode) => ({
+    ...episode,
+    edits: episode.edits.map((edit) => ({
+      ...edit,
+      record: { ...edit.record, base_pred: predictionOf.get(edit.record.id) },
+    })),
+  }));
+}
+
+/** What the model says to each record's `x_e`, by id. */
+async function predictionsOf(
+  model: Answering,
+  records: readonly EditRecord[],
+  codec: EditCodec,
+  { batchSize = 512, maxNewTokens = 32, signal, onEvent }: PredictionOptions,
+): Promise<Map<string, string>> {
   const rows = records.map(({ id, x_e }) => ({ id, source: codec.source(x_e) }));
   rows.sort((a, b) => a.source.length - b.source.length);
   const predictionOf = new Map<string, string>();
@@ -49,5 +79,5 @@ export async function predictBase(
       etaMs: pace.etaMs(step),
     });
   }
-  return withBasePredictions(records, predictionOf);
+  return predictionOf;
 }

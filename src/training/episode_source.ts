@@ -3,10 +3,11 @@ import type { TrainingConfig } from "../config/training.js";
 import { Rng } from "../data/random.js";
 import type { RecordStreamState } from "../data/record_stream.js";
 import { TrainingSampler, type TrainingStep } from "../data/training_sampler.js";
-import type { EditRecord, Episode } from "../data/types.js";
+import type { EditRecord, Episode, EpisodeEdit } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import type { EpisodeBatch } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
+import type { EditWords } from "../tokenizers/edit_text_form.js";
 import { packRows, packTypedRows, type TokenRow, type TokenRows } from "../tokenizers/token_rows.js";
 import { Breather } from "./pause.js";
 import type { EpisodeSource } from "./train.js";
@@ -162,6 +163,13 @@ export function oneInScopePerEdit({ edits, inScope }: Episode): { readonly x: st
   });
 }
 
+/** What the text of an edit may be made of. */
+export const editWords = ({ record, x_e, y_e }: EpisodeEdit): EditWords => ({
+  x_e,
+  y_e,
+  prediction: record.base_pred,
+});
+
 /** Tokenises in slices that let the event loop come round. */
 export async function toBatch({ episodes }: TrainingStep, codec: EditCodec): Promise<EpisodeBatch> {
   const breather = new Breather();
@@ -182,7 +190,7 @@ export async function toBatch({ episodes }: TrainingStep, codec: EditCodec): Pro
   const outScope = all((episode) => episode.outScope);
   const editTexts: TokenRow[] = [];
   for (const edit of edits) {
-    editTexts.push(codec.editText(edit));
+    editTexts.push(codec.editText(editWords(edit)));
     await breather.pause();
   }
   return {

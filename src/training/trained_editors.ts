@@ -6,7 +6,7 @@ import { configHash } from "../config/hash.js";
 import { assetPath } from "../config/paths.js";
 import { methodSchema, textSchema } from "../config/suite.js";
 import { parseDatasetSpec } from "../data/dataset_spec.js";
-import { coreSpec, trainingSpec } from "../editors/registry.js";
+import { coreSpec, isTrained, trainingSpec } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 
 export const TRAINED_FILE = "trained.json";
@@ -27,8 +27,8 @@ export const trainedSchema = z.strictObject({
   text: textSchema,
   /** The base model as the suite named it, and the checksum of its weights. */
   model: z.strictObject({ name: z.string(), checksum: z.string() }),
-  /** Checksum of the checkpoint the edit encoder started from, where it is not the base model. */
-  editEncoder: z.string().optional(),
+  /** Checksums of the checkpoints that parts of it started from, by option; the base model is not among them. */
+  checkpoints: z.record(z.string(), z.string()).optional(),
   fingerprint: z.string(),
   training: z.strictObject({
     steps: z.int(),
@@ -43,7 +43,7 @@ export type TrainedEditor = z.infer<typeof trainedSchema>;
 /** All that decides an editor's weights. */
 export type EditorOrigin = Pick<
   TrainedEditor,
-  "trainingVersion" | "method" | "datasets" | "data" | "seed" | "text" | "editEncoder"
+  "trainingVersion" | "method" | "datasets" | "data" | "seed" | "text" | "checkpoints"
 > & {
   readonly model: { readonly checksum: string };
 };
@@ -74,17 +74,18 @@ export function editorHash({
   seed,
   text,
   model,
-  editEncoder,
+  checkpoints,
 }: EditorOrigin): string {
   const { checkpointEveryEpochs: _, ...training } = method.training;
-  const editor = coreSpec(trainingSpec(method.editor));
   return configHash({
     version: trainingVersion,
     model: model.checksum,
     // A checkpoint is what it holds, wherever it stands.
-    editor: editEncoder === undefined ? editor : { ...editor, editEncoder },
-    training: { ...training, datasets: datasets.map(datasetIdentity) },
-    data,
+    editor: { ...coreSpec(trainingSpec(method.editor)), ...checkpoints },
+    ...(isTrained(method.editor) && {
+      training: { ...training, datasets: datasets.map(datasetIdentity) },
+      data,
+    }),
     text,
     seed,
   });

@@ -4,7 +4,7 @@ import { assetPath } from "../../src/config/paths.js";
 import type { EditRecord, Episode } from "../../src/data/types.js";
 import { BaseAnswers, questionRows } from "../../src/evaluation/answers.js";
 import { evaluateCell } from "../../src/evaluation/cell.js";
-import { evaluate } from "../../src/evaluation/evaluate.js";
+import { type EvaluatedEpisode, evaluate } from "../../src/evaluation/evaluate.js";
 import { episodeQuestions } from "../../src/evaluation/questions.js";
 import { cellResultSchema, type EditRecordLine, editRecordSchema } from "../../src/evaluation/records.js";
 import type { BaseScorer, EditedScorer, Subject } from "../../src/evaluation/scorers.js";
@@ -147,14 +147,14 @@ function subject(
       };
       const model = new TableScorer(answer, (question) => !question.includes("gamma"));
       made.push(model);
-      return { model, measurement };
+      return { model, figures: { steps: 3 }, measurement };
     },
   };
 }
 
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
+async function collect(episodes: AsyncIterable<EvaluatedEpisode>): Promise<EditRecordLine[]> {
+  const all: EditRecordLine[] = [];
+  for await (const { lines } of episodes) all.push(...lines);
   return all;
 }
 
@@ -201,7 +201,7 @@ describe("evaluation", () => {
       model.generate = async (source) => ({
         tokens: packRows(unpackRows(source).map(() => codec.target("nonsense"))),
       });
-      return { model, measurement };
+      return { model, figures: { steps: 3 }, measurement };
     };
     const baseAnswers = new BaseAnswers(base, codec, options);
     const lines = await collect(evaluate({ subject: one, episodes: [episode], codec, baseAnswers }, options));
@@ -274,6 +274,7 @@ describe("evaluation", () => {
           method: "seprog",
           variant: "seprog",
           sweep: null,
+          schedule: "simultaneous",
           dataset: "toy",
           model: "table",
           K: 2,
@@ -288,6 +289,7 @@ describe("evaluation", () => {
         provenance: {
           modelChecksum: "a",
           modelRecord: null,
+          training: "untrained",
           editorFingerprint: null,
           device: "cpu",
           threads: 1,
@@ -303,7 +305,8 @@ describe("evaluation", () => {
       0.5, 1, 0.75, 1,
     ]);
     expect([cell.DD.value, cell.DDhard?.value, cell.DDgold.value]).toEqual([0, 1, 0]);
-    expect(result.perEpisode).toEqual({ ES: [0.5], DD: [0] });
+    expect(result.perEpisode).toEqual({ ES: [0.5], DD: [0], editing: [{ steps: 3 }] });
+    expect(result.editing).toEqual({ steps: 3 });
     expect([cell.base.accuracy.value, cell.base.ES.value]).toEqual([1, 0]);
     expect(cell.gate?.recall.value).toBe(1);
     expect(cell.inference.wallMs).toEqual({ value: 4, low: 4, high: 4, n: 4 });

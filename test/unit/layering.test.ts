@@ -77,7 +77,7 @@ describe("TypeScript", () => {
     data: base,
     tokenizers: [...base, "data"],
     models: base,
-    editors: base,
+    editors: [...base, "tokenizers"],
     metrics: [...base, "data"],
     config: [...base, ...knowledge],
     native: base,

@@ -26,7 +26,7 @@ function result(
   change: Partial<SummaryCell> = {},
 ): CellResult {
   const cell = summaryCell(dataset, K, { method: `sp-${variant}`, variant, ...change });
-  return { ...cellResult(cell), perEpisode: { ES: episodes.ES ?? [1], DD: episodes.DD ?? [0] } };
+  return { ...cellResult(cell), perEpisode: { ES: episodes.ES ?? [1], DD: episodes.DD ?? [0], editing: [] } };
 }
 
 /** Shares that differ from episode to episode, with mean `mean`. */

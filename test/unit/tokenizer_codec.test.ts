@@ -36,7 +36,12 @@ function codecOf(
   { edit, classes, ...changed }: Partial<TextLimits> & { edit?: Tokenizer; classes?: number } = {},
 ): EditCodec {
   const targetVocabulary = answers === "label" ? (classes ?? 2) : tokenizer.vocabularySize;
-  return new EditCodec(tokenizer, { answers, targetVocabulary }, limits(changed), edit);
+  return new EditCodec(
+    tokenizer,
+    { answers, targetVocabulary },
+    limits(changed),
+    edit && { tokenizer: edit },
+  );
 }
 
 const bodyOf = (tokenizer: Tokenizer, text: string): number[] =>

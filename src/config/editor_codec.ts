@@ -1,0 +1,20 @@
+import { type EditorSpec, editText } from "../editors/registry.js";
+import type { AnsweringModel } from "../tokenizers/answer_form.js";
+import { EditCodec } from "../tokenizers/edit_codec.js";
+import { Tokenizer } from "../tokenizers/tokenizer.js";
+import { editReaderFolder } from "./editor_spec.js";
+import type { TextConfig } from "./suite.js";
+
+/** The text side of an editor on a base model with its tokenizer. Throws CONFIG_INVALID, CHECKPOINT_INVALID. */
+export async function editorCodec(
+  tokenizer: Tokenizer,
+  model: AnsweringModel,
+  text: TextConfig,
+  editor: EditorSpec,
+): Promise<EditCodec> {
+  const folder = editReaderFolder(editor);
+  return new EditCodec(tokenizer, model, text, {
+    tokenizer: folder === null ? tokenizer : await Tokenizer.load(folder),
+    form: editText(editor).form,
+  });
+}
