@@ -227,6 +227,9 @@ EditRequests toEditRequests(const Napi::Value& value, const std::string& path) {
                         toTokenRows(object.Get("editText"), path + ".editText"),
                         toTexts(object.Get("labels"), path + ".labels"),
                         optionalRows(object, path, "editPrefix")};
+  if (const Napi::Value outScope = object.Get("outScope"); !outScope.IsUndefined()) {
+    requests.outScope = toPairRows(outScope, path + ".outScope");
+  }
   const int64_t rows = requests.edits.rows();
   requireRows(requests.editText.rows(), rows, path + ".editText");
   requireRows(static_cast<int64_t>(requests.labels.size()), rows, path + ".labels");

@@ -57,6 +57,8 @@ export interface EditRequests {
   readonly labels: readonly string[];
   /** For editors with a counterfactual model. */
   readonly editPrefix?: TokenRows;
+  /** Questions no edit is about, any number, for editors that keep the answers to some at edit time. */
+  readonly outScope?: PairRows;
 }
 
 /** One phase of a measured call. `deviceNs` is null where the device has no clock of its own (CPU). */

@@ -114,13 +114,15 @@ struct EpisodeBatch {
   RowViews outScopeViews = {};
 };
 
-/// Edits to apply: rows of x_e → y_e, the edit text for the editor's encoder, a label per edit for people, and the
-/// prefix for editors that read one.
+/// Edits to apply: rows of x_e → y_e, the edit text for the editor's encoder, a label per edit for people, the
+/// prefix for editors that read one, and questions no edit is about with gold answers, of any number, for editors
+/// that keep the answers to some at edit time.
 struct EditRequests {
   PairRows edits;
   TokenRows editText;
   std::vector<std::string> labels;
   TokenRows editPrefix = {};
+  PairRows outScope = {};
 };
 
 class Editor {

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "../error.h"
+#include "../fnv.h"
 
 namespace seprog {
 namespace {
@@ -12,22 +13,6 @@ std::string shapeText(at::IntArrayRef shape) {
   out << shape;
   return out.str();
 }
-
-/// FNV-1a, 64 bits.
-class Fnv {
- public:
-  void bytes(const void* data, size_t count) {
-    const auto* byte = static_cast<const unsigned char*>(data);
-    for (size_t i = 0; i < count; ++i) {
-      hash_ ^= byte[i];
-      hash_ *= 0x100000001b3ULL;
-    }
-  }
-  uint64_t value() const { return hash_; }
-
- private:
-  uint64_t hash_ = 0xcbf29ce484222325ULL;
-};
 
 }  // namespace
 

@@ -4,10 +4,8 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <cinttypes>
-#include <cstdio>
-
 #include "../../error.h"
+#include "../../fnv.h"
 #include "../model_scorer.h"
 #include "edit_encoder.h"
 #include "edit_time_fit.h"
@@ -20,12 +18,6 @@
 
 namespace seprog {
 namespace {
-
-std::string hex(uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016" PRIx64, value);
-  return text;
-}
 
 class Seprog : public SeprogEditor, public std::enable_shared_from_this<Seprog> {
  public:
