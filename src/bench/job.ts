@@ -25,6 +25,14 @@ export interface TrainJob {
   readonly outDirectory: string;
   /** Checkpoints of an unfinished training; resumed from. */
   readonly workDirectory: string;
+  /** Most time for the steps, over all parts of a resumed training. */
+  readonly budgetMinutes?: number;
+}
+
+/** Where a training stood when its budget was spent. */
+export interface TrainingStop {
+  readonly step: number;
+  readonly steps: number;
 }
 
 export interface ModelChoice {
@@ -54,7 +62,7 @@ export type Job = ProbeJob | TrainJob | CellJob;
 export type JobMessage =
   | { readonly type: "event"; readonly event: LoopEvent }
   | { readonly type: "probe"; readonly facts: EngineFacts }
-  | { readonly type: "done" }
+  | { readonly type: "done"; readonly overBudget?: TrainingStop }
   | { readonly type: "failed"; readonly code: ErrorCode; readonly message: string };
 
 /** What a parent tells a job's process. */

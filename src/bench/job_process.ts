@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { SeprogError } from "../errors.js";
 import type { OnEvent } from "../training/events.js";
 import type { EngineFacts } from "./environment.js";
-import type { Job, JobMessage, ParentMessage } from "./job.js";
+import type { Job, JobMessage, ParentMessage, TrainingStop } from "./job.js";
 
 const WORKER = fileURLToPath(new URL("./worker.js", import.meta.url));
 /** How long a process may take to end after it was asked to stop. */
@@ -17,12 +17,19 @@ export interface JobOptions {
   readonly worker?: string;
 }
 
+/** What a job leaves beside its files. */
+export interface JobOutcome {
+  /** Of a probe. */
+  readonly facts?: EngineFacts;
+  /** Of a training that was stopped by its budget. */
+  readonly overBudget?: TrainingStop;
+}
+
 /**
  * Runs a job in a process of its own: its own peak memory, and a crash of it is an error here.
- * @returns the engine's facts for a probe, else nothing
  * @throws SeprogError as the job threw it; INTERNAL when the process died; the signal's reason when stopped
  */
-export async function runJob(job: Job, options: JobOptions = {}): Promise<EngineFacts | undefined> {
+export async function runJob(job: Job, options: JobOptions = {}): Promise<JobOutcome> {
   const { signal, onEvent } = options;
   signal?.throwIfAborted();
   const child = fork(options.worker ?? WORKER, [], {
@@ -38,12 +45,15 @@ export async function runJob(job: Job, options: JobOptions = {}): Promise<Engine
   });
   let facts: EngineFacts | undefined;
   let failure: SeprogError | undefined;
+  let overBudget: TrainingStop | undefined;
   let done = false;
   child.on("message", (message: JobMessage) => {
     if (message.type === "event") onEvent?.(message.event);
     else if (message.type === "probe") facts = message.facts;
-    else if (message.type === "done") done = true;
-    else failure = new SeprogError(message.code, message.message);
+    else if (message.type === "done") {
+      done = true;
+      overBudget = message.overBudget;
+    } else failure = new SeprogError(message.code, message.message);
   });
   let killTimer: NodeJS.Timeout | undefined;
   const stop = (): void => {
@@ -59,7 +69,7 @@ export async function runJob(job: Job, options: JobOptions = {}): Promise<Engine
         child.once("close", (code, killedBy) => resolve({ code, killedBy }));
       },
     );
-    if (done) return facts;
+    if (done) return { ...(facts && { facts }), ...(overBudget && { overBudget }) };
     signal?.throwIfAborted();
     throw failure ?? crash(code, killedBy, stderr);
   } finally {

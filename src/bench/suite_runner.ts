@@ -3,10 +3,12 @@ import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { configHash } from "../config/hash.js";
 import type { SuiteConfig } from "../config/suite.js";
+import { useOf } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 import {
   type CellResult,
   cellResultSchema,
+  type OverBudget,
   SUMMARY_SCHEMA_VERSION,
   type Summary,
 } from "../evaluation/records.js";
@@ -15,8 +17,8 @@ import { RUN_FILES, type RunData, readRun } from "../report/run_data.js";
 import { writeReports } from "../report/write.js";
 import type { LoopEvent } from "../training/events.js";
 import { describeEnvironment } from "./environment.js";
-import { datasetLabel } from "./grid.js";
-import type { EngineChoice } from "./job.js";
+import { type CellTask, datasetLabel } from "./grid.js";
+import type { EngineChoice, TrainingStop } from "./job.js";
 import { type JobOptions, runJob } from "./job_process.js";
 import { finishedCells, groupByEditor, type PlannedCell, type PlannedEditor, planCells } from "./plan.js";
 import { refuseMissing } from "./requirements.js";
@@ -36,6 +38,8 @@ export interface SuiteRunOptions {
   readonly editorsDirectory?: string;
   /** Measures with this trained editor whatever its configuration, and trains none. */
   readonly editorDirectory?: string;
+  /** Most minutes for the steps of one training; the cells of an editor that needs more are reported as such. */
+  readonly budgetMinutes?: number;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: SuiteEvent) => void;
   /** Program of the jobs' processes; default: the worker of this package. */
@@ -60,6 +64,13 @@ export type SuiteEvent =
       /** Until the whole run is done; null while nothing is known of it. */
       readonly etaMs: number | null;
     }
+  | {
+      readonly type: "over-budget";
+      /** Of the editor. */
+      readonly label: string;
+      readonly cells: readonly OverBudget[];
+      readonly etaMs: number | null;
+    }
   | { readonly type: "failed"; readonly label: string; readonly error: SeprogError };
 
 export interface SuiteRun {
@@ -82,7 +93,7 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
   const editorsRoot = options.editorsDirectory ?? join(folder, "editors");
   const plan = await planCells(suite, { ...options, editorsRoot });
   // Asked before anything is written: without a working addon nothing is left behind.
-  const facts = await runJob({ kind: "probe", engine: options.engine }, jobOptions(options));
+  const { facts } = await runJob({ kind: "probe", engine: options.engine }, jobOptions(options));
   if (options.fresh || options.retrain)
     await rm(join(folder, RUN_FILES.cells), { recursive: true, force: true });
   if (options.fresh) await rm(join(folder, RUN_FILES.episodes), { recursive: true, force: true });
@@ -106,14 +117,24 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
   const groups = groupByEditor(pending);
   const toTrain = groups.flatMap(([editor]) => (needsTraining(editor) ? [trainingOf(editor)] : []));
   const pace = new RunPace([...toTrain, ...pending.map(measuringOf)], options.jobs);
+  const overBudget: OverBudget[] = [];
   for (const [editor, cells] of groups) {
-    const directory = await provideEditor(editor, cells, { ...options, editorsRoot }, pace).catch(
+    const provided = await provideEditor(editor, cells, { ...options, editorsRoot }, pace).catch(
       (error: unknown) => fail(editor.label, error),
     );
-    if (directory === undefined) {
+    if (provided === undefined || "stop" in provided) {
       for (const cell of cells) pace.dropped(measuringOf(cell));
+      if (provided === undefined) continue;
+      const records = cells.map(({ task }) => overBudgetRecord(task, provided.stop, options.budgetMinutes));
+      for (const [i, { folder: cellFolder }] of cells.entries()) {
+        await mkdir(cellFolder, { recursive: true });
+        await writeJsonAtomically(join(cellFolder, RUN_FILES.overBudget), records[i]);
+      }
+      overBudget.push(...records);
+      onEvent?.({ type: "over-budget", label: editor.label, cells: records, etaMs: pace.etaMs() });
       continue;
     }
+    const { directory } = provided;
     await inParallel(cells, options.jobs, async (cell) => {
       const startedMs = performance.now();
       await measure(cell, directory, options)
@@ -131,7 +152,7 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
   }
   const [first] = failures;
   if (finished.size === 0 && first) throw first.error;
-  return { ...(await conclude(suite, plan, finished, folder)), failures };
+  return { ...(await conclude(suite, plan, { finished, overBudget }, folder)), failures };
 }
 
 const trainingOf = ({ dataset }: PlannedEditor): PacedJob => ({ kind: "train", dataset });
@@ -143,19 +164,22 @@ function jobOptions({ signal, worker }: SuiteRunOptions): JobOptions {
 
 const needsTraining = ({ isTrained, found }: PlannedEditor): boolean => isTrained && found === undefined;
 
-/** The folder of the trained editor: where it was found, or trained now; null where nothing is learned. */
+/** The editor's folder, null where nothing is learned; or where its training was stopped by its budget. */
+type ProvidedEditor = { readonly directory: string | null } | { readonly stop: TrainingStop };
+
+/** The trained editor: where it was found, or trained now. */
 async function provideEditor(
   editor: PlannedEditor,
   cells: readonly PlannedCell[],
   options: SuiteRunOptions & { readonly editorsRoot: string },
   pace: RunPace,
-): Promise<string | null> {
-  if (!editor.isTrained) return null;
+): Promise<ProvidedEditor> {
+  if (!editor.isTrained) return { directory: null };
   const { methodName, origin, hash, label, found } = editor;
   const { folder, engine, onEvent, editorsRoot } = options;
   if (found !== undefined) {
     onEvent?.({ type: "editor", label, reused: true, folder: found.folder, etaMs: pace.etaMs() });
-    return found.folder;
+    return { directory: found.folder };
   }
   const [cell] = cells;
   if (cell === undefined)
@@ -163,18 +187,39 @@ async function provideEditor(
   const outDirectory = join(editorsRoot, hash);
   const workDirectory = join(folder, "training", hash);
   const startedMs = performance.now();
-  await runJob(
-    { kind: "train", engine, methodName, origin, model: cell.model, outDirectory, workDirectory },
+  const budget = options.budgetMinutes === undefined ? {} : { budgetMinutes: options.budgetMinutes };
+  const { overBudget } = await runJob(
+    { kind: "train", engine, methodName, origin, model: cell.model, outDirectory, workDirectory, ...budget },
     { ...jobOptions(options), onEvent: (event) => onEvent?.({ type: "job", label, event }) },
   ).catch((error: unknown) => {
     pace.dropped(trainingOf(editor));
     throw error;
   });
+  if (overBudget) {
+    pace.dropped(trainingOf(editor));
+    return { stop: overBudget };
+  }
   await rm(workDirectory, { recursive: true, force: true });
   pace.done(trainingOf(editor), performance.now() - startedMs);
   onEvent?.({ type: "editor", label, reused: false, folder: outDirectory, etaMs: pace.etaMs() });
-  return outDirectory;
+  return { directory: outDirectory };
 }
+
+const overBudgetRecord = (
+  { name, editor, sweep, dataset, K, seed }: CellTask,
+  stop: TrainingStop,
+  budgetMinutes = 0,
+): OverBudget => ({
+  cell: name,
+  method: editor.methodName,
+  variant: useOf(editor.method.editor).variant,
+  sweep,
+  dataset: datasetLabel(dataset),
+  K,
+  seed,
+  budgetMinutes,
+  ...stop,
+});
 
 async function measure(
   { task, model, hash, folder }: PlannedCell,
@@ -199,10 +244,15 @@ async function measure(
   return cellResultSchema.parse(JSON.parse(await readFile(join(folder, RUN_FILES.result), "utf8")));
 }
 
+interface RunState {
+  readonly finished: ReadonlyMap<string, CellResult>;
+  readonly overBudget: readonly OverBudget[];
+}
+
 async function conclude(
   suite: SuiteConfig,
   plan: readonly PlannedCell[],
-  finished: ReadonlyMap<string, CellResult>,
+  { finished, overBudget }: RunState,
   folder: string,
 ): Promise<Omit<SuiteRun, "failures">> {
   assertSharedEditors(plan, finished);
@@ -211,8 +261,10 @@ async function conclude(
     schemaVersion: SUMMARY_SCHEMA_VERSION,
     suite: suite.name,
     notes: [...suite.notes],
-    missing: plan.flatMap(({ task }) => (finished.has(task.name) ? [] : [task.name])),
-    overBudget: [],
+    missing: plan.flatMap(({ task: { name } }) =>
+      finished.has(name) || overBudget.some(({ cell }) => cell === name) ? [] : [name],
+    ),
+    overBudget: [...overBudget],
     models: Object.fromEntries(
       results.map(({ cell, provenance }) => [cell.model, provenance.modelRecord] as const),
     ),

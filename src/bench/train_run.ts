@@ -13,7 +13,7 @@ import { trainEditor } from "../training/train_editor.js";
 import { editorHash, TRAINED_FILE, type TrainedEditor } from "../training/trained_editors.js";
 import { type CellTask, suiteCells } from "./grid.js";
 import { ContentHashes, editorOrigin } from "./identity.js";
-import type { EngineChoice, TrainJob } from "./job.js";
+import type { EngineChoice, TrainingStop, TrainJob } from "./job.js";
 import { openSession } from "./session.js";
 
 export interface TrainRunOptions {
@@ -42,7 +42,7 @@ export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOption
   const folder = resolveModel(name);
   const contents = new ContentHashes();
   const model = { name, folder, checksum: await contents.model(folder) };
-  return trainToFolder(
+  const outcome = await trainToFolder(
     {
       kind: "train",
       engine: options.engine,
@@ -54,6 +54,9 @@ export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOption
     },
     options,
   );
+  if ("overBudget" in outcome)
+    throw new SeprogError("INTERNAL", "expected a training without a budget to end");
+  return outcome.trained;
 }
 
 /** The folder is replaced as a whole: never one that holds something else. */
@@ -91,11 +94,17 @@ function chooseCell(suite: SuiteConfig, { methodName, dataset }: TrainRunOptions
   return found;
 }
 
-/** Trains one editor in this process. The folder appears complete, by rename; a stopped training can be resumed. */
+/** A trained editor, or where its training stood when its time was over. */
+export type TrainOutcome = { readonly trained: TrainedEditor } | { readonly overBudget: TrainingStop };
+
+/**
+ * Trains one editor in this process. The folder appears complete, by rename; a stopped training can be resumed, also
+ * one that was stopped by its budget.
+ */
 export async function trainToFolder(
   job: TrainJob,
   { fresh = false, signal, onEvent }: { fresh?: boolean; signal?: AbortSignal; onEvent?: OnEvent },
-): Promise<TrainedEditor> {
+): Promise<TrainOutcome> {
   const { method, datasets, seed, text } = job.origin;
   await using session = await openSession({
     engine: job.engine,
@@ -119,10 +128,13 @@ export async function trainToFolder(
       directory: job.workDirectory,
       identity: editorHash(job.origin),
       resume: !fresh,
+      ...(job.budgetMinutes !== undefined && { budgetMs: job.budgetMinutes * 60_000 }),
       ...(signal && { signal }),
       ...(onEvent && { onEvent }),
     },
   );
+  if (record.reason === "over-budget")
+    return { overBudget: { step: record.steps, steps: method.training.steps } };
   const trained: TrainedEditor = {
     schemaVersion: 1,
     ...job.origin,
@@ -142,5 +154,5 @@ export async function trainToFolder(
     await writeJsonAtomically(join(folder, TRAINED_FILE), trained);
   });
   await rm(job.workDirectory, { recursive: true, force: true });
-  return trained;
+  return { trained };
 }

@@ -1,7 +1,7 @@
 /** The process of one job: takes it over the channel to its parent, tells how it goes, ends. */
 import { SeprogError } from "../errors.js";
 import type { LoopEvent } from "../training/events.js";
-import type { Job, JobMessage, ParentMessage } from "./job.js";
+import type { Job, JobMessage, ParentMessage, TrainingStop } from "./job.js";
 
 /** Progress often comes many times a millisecond; people need it a few times a second. */
 const PROGRESS_EVERY_MS = 100;
@@ -34,8 +34,8 @@ async function start(job: Job): Promise<void> {
     void send({ type: "event", event });
   };
   try {
-    await work(job, { signal: stopping.signal, onEvent });
-    await send({ type: "done" });
+    const overBudget = await work(job, { signal: stopping.signal, onEvent });
+    await send({ type: "done", ...(overBudget && { overBudget }) });
   } catch (error) {
     const code = error instanceof SeprogError ? error.code : "INTERNAL";
     const message = error instanceof Error ? error.message : String(error);
@@ -46,24 +46,26 @@ async function start(job: Job): Promise<void> {
   }
 }
 
+/** Does the job; resolves to where a training stood that was stopped by its budget. */
 async function work(
   job: Job,
   calls: { signal: AbortSignal; onEvent: (event: LoopEvent) => void },
-): Promise<void> {
+): Promise<TrainingStop | undefined> {
   switch (job.kind) {
     case "probe": {
       const { probeEngine } = await import("./probe_run.js");
       await send({ type: "probe", facts: await probeEngine(job.engine) });
-      return;
+      return undefined;
     }
     case "train": {
       const { trainToFolder } = await import("./train_run.js");
-      await trainToFolder(job, calls);
-      return;
+      const outcome = await trainToFolder(job, calls);
+      return "overBudget" in outcome ? outcome.overBudget : undefined;
     }
     case "cell": {
       const { measureCell } = await import("./cell_run.js");
       await measureCell(job, calls);
+      return undefined;
     }
   }
 }

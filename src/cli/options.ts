@@ -1,5 +1,5 @@
 import type { Options } from "yargs";
-import { wholeNumber } from "./usage_error.js";
+import { nameList, numberList, wholeNumber } from "./usage_error.js";
 
 /** Options that several commands share, so that they mean and read the same everywhere. */
 export const setOption = {
@@ -69,6 +69,34 @@ export const modelOption = {
   type: "string",
   requiresArg: true,
   describe: "The base model, where it is not where the editor was trained with it",
+} as const satisfies Options;
+
+export const methodsOption = {
+  type: "string",
+  requiresArg: true,
+  coerce: nameList,
+  describe: "Only these methods of the suite, separated by commas",
+} as const satisfies Options;
+
+export const datasetsOption = {
+  type: "string",
+  requiresArg: true,
+  coerce: nameList,
+  describe: "Only these data sets of the suite, separated by commas",
+} as const satisfies Options;
+
+export const kOption = {
+  type: "string",
+  requiresArg: true,
+  coerce: numberList("k", 1),
+  describe: "Only these K of the suite, separated by commas",
+} as const satisfies Options;
+
+export const microBatchOption = {
+  type: "number",
+  requiresArg: true,
+  coerce: wholeNumber("micro-batch", 1),
+  describe: "Rows worked on at once by methods that work in chunks: less memory, more time, the same figures",
 } as const satisfies Options;
 
 export const jobsOption = {

@@ -9,7 +9,10 @@ import { textTable } from "../report/text_table.js";
 
 /** The result tables of a run: of several methods their means side by side, else one a series with the means over K. */
 export function printTables(run: RunData, stream: NodeJS.WritableStream = process.stdout): void {
-  const grid = new Grid(run.cells.map(({ result }) => result));
+  const grid = new Grid(
+    run.cells.map(({ result }) => result),
+    run.summary.overBudget,
+  );
   const tables =
     grid.methods.length > 1
       ? [...meanTables(grid), ...differenceTables(grid)]

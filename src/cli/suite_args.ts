@@ -1,5 +1,6 @@
 import { loadSuite, wantsDataFolder } from "../config/load.js";
 import { type Override, parseOverrides } from "../config/overrides.js";
+import { selectFrom, withMicroBatch } from "../config/select.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { absoluteDatasetSpec, parseDatasetSpec } from "../data/dataset_spec.js";
 
@@ -9,6 +10,10 @@ export interface SuiteArgs {
   readonly data?: string | undefined;
   readonly models?: string | undefined;
   readonly seed?: number | undefined;
+  readonly methods?: readonly string[] | undefined;
+  readonly datasets?: readonly string[] | undefined;
+  readonly k?: readonly number[] | undefined;
+  readonly microBatch?: number | undefined;
 }
 
 /**
@@ -17,7 +22,7 @@ export interface SuiteArgs {
  * @throws SeprogError CONFIG_INVALID
  */
 export function suiteFromArgs(
-  { suite, set, data, models, seed }: SuiteArgs,
+  { suite, set, data, models, seed, microBatch, ...selection }: SuiteArgs,
   first: readonly Override[] = [],
 ): SuiteConfig {
   const flags: Override[] = [];
@@ -25,10 +30,12 @@ export function suiteFromArgs(
   if (data !== undefined && !isFolder)
     flags.push({ origin: `--data ${data}`, path: ["datasets"], value: [absoluteDatasetSpec(data)] });
   if (seed !== undefined) flags.push({ origin: `--seed ${seed}`, path: ["seeds"], value: [seed] });
-  return loadSuite(suite, [...first, ...parseOverrides(set), ...flags], {
+  const whole = loadSuite(suite, [...first, ...parseOverrides(set), ...flags], {
     models,
     data: isFolder ? data : undefined,
   });
+  const chosen = selectFrom(whole, selection);
+  return microBatch === undefined ? chosen : withMicroBatch(chosen, microBatch);
 }
 
 /** A suite of official files takes the folder they stand in; anything else names a data set. */

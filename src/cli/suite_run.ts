@@ -1,6 +1,6 @@
 import { runSuite, type SuiteEvent, type SuiteRunOptions } from "../bench/suite_runner.js";
 import type { SuiteConfig } from "../config/suite.js";
-import { share } from "../report/number_format.js";
+import { overBudgetText, share } from "../report/number_format.js";
 import { duration } from "../report/units.js";
 import { EXIT_FAILED } from "./program.js";
 import { createProgress, type Progress } from "./progress.js";
@@ -14,7 +14,7 @@ export async function benchSuite(
   // Of a grid of many cells the line at the end of each is what matters.
   const progress = createProgress({ lineEveryMs: 60_000 });
   try {
-    const { run, reports, failures } = await runSuite(suite, {
+    const { summary, run, reports, failures } = await runSuite(suite, {
       ...options,
       onEvent: (event) => show(event, progress),
     });
@@ -25,11 +25,18 @@ export async function benchSuite(
       process.stderr.write(`${label} could not be measured: ${error.code}: ${error.message}\n`);
     }
     if (failures.length > 0) process.stderr.write("Run the same command again to try the missing cells.\n");
-    return failures.length > 0 ? EXIT_FAILED : 0;
+    const { overBudget } = summary;
+    if (overBudget.length > 0)
+      process.stderr.write(
+        `${counted(overBudget.length, "cell")} of ${[...new Set(overBudget.map(({ method }) => method))].join(", ")} not measured: training over budget. The same command with a larger --budget-minutes goes on where it stopped.\n`,
+      );
+    return failures.length + overBudget.length > 0 ? EXIT_FAILED : 0;
   } finally {
     progress.close();
   }
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 /** Time until the whole run is done. */
 const left = (etaMs: number | null): string => (etaMs ? ` · ${duration(etaMs)} left` : "");
@@ -54,6 +61,15 @@ function show(event: SuiteEvent, progress: Progress): void {
       progress.note(
         `[${event.done}/${event.total}] ${method} ${dataset} K=${K}, seed ${seed}: ES ${share(ES.value)}, DD ${share(DD.value)}${left(event.etaMs)}`,
       );
+      return;
+    }
+    case "over-budget": {
+      progress.close();
+      const [first] = event.cells;
+      if (first)
+        progress.note(
+          `${event.label}: ${overBudgetText(first)}; ${counted(event.cells.length, "cell")} left out${left(event.etaMs)}`,
+        );
       return;
     }
     case "failed":

@@ -200,9 +200,11 @@ export type Retention = z.infer<typeof retentionSchema>;
 const tuningSchema = z.strictObject({
   option: z.string(),
   value: z.number(),
-  /** Edits each value was tried on. */
+  /** Edits each value was tried on, so many at once. */
   edits: z.int().positive(),
-  tried: z.array(z.strictObject({ value: z.number(), ES: z.number(), DD: z.number() })),
+  K: z.int().positive(),
+  /** null: weights or losses were not finite. */
+  tried: z.array(z.strictObject({ value: z.number(), ES: z.number().nullable(), DD: z.number().nullable() })),
 });
 export type Tuning = z.infer<typeof tuningSchema>;
 
@@ -259,6 +261,8 @@ const overBudgetSchema = z.strictObject({
   /** Folder's name. */
   cell: z.string(),
   method: z.string(),
+  variant: z.string(),
+  sweep: sweepSchema.nullable(),
   dataset: z.string(),
   K: z.int().positive(),
   seed: z.int(),

@@ -6,6 +6,7 @@ import { type Column, type ColumnHead, DETAIL_COLUMNS, HEADLINE_COLUMNS } from "
 import { Grid } from "./grid.js";
 import { comparisonCharts } from "./grid_charts.js";
 import { differenceTables, meanTables } from "./grid_tables.js";
+import { overBudgetText } from "./number_format.js";
 import type { RunData } from "./run_data.js";
 import { readSamples, type SampleGroup } from "./samples.js";
 import { meanOver, type Series, toSeries } from "./series.js";
@@ -54,7 +55,10 @@ export interface ReportContent {
 export async function reportContent(run: RunData): Promise<ReportContent> {
   const { summary } = run;
   const series = toSeries(summary.cells);
-  const grid = new Grid(run.cells.map(({ result }) => result));
+  const grid = new Grid(
+    run.cells.map(({ result }) => result),
+    summary.overBudget,
+  );
   const isComparison = grid.methods.length > 1;
   const order = drawdownOrder(grid);
   return {
@@ -73,10 +77,16 @@ export async function reportContent(run: RunData): Promise<ReportContent> {
   };
 }
 
-function notesOf({ summary: { notes, missing } }: RunData): string[] {
-  if (missing.length === 0) return [...notes];
+function notesOf({ summary: { notes, missing, overBudget } }: RunData): string[] {
+  const stopped = new Map(
+    overBudget.map((one) => [`${one.method} on ${one.dataset}, seed ${one.seed}`, one] as const),
+  );
   const cells = missing.length === 1 ? "1 planned cell was" : `${missing.length} planned cells were`;
-  return [...notes, `${cells} not measured: ${missing.join(", ")}.`];
+  return [
+    ...notes,
+    ...[...stopped].map(([editor, one]) => `${editor}: training ${overBudgetText(one)}; not measured.`),
+    ...(missing.length > 0 ? [`${cells} not measured: ${missing.join(", ")}.`] : []),
+  ];
 }
 
 function subtitle(cells: readonly SummaryCell[]): string {

@@ -1,4 +1,4 @@
-import type { CellResult, Figure } from "../evaluation/records.js";
+import type { CellResult, Figure, OverBudget } from "../evaluation/records.js";
 import { meanOfStrata, meanOverSeeds, type Stratum, stratifiedMean } from "../metrics/stratified.js";
 
 /** Figures that are averaged over K and compared between methods. */
@@ -20,14 +20,23 @@ export class Grid {
   readonly datasets: readonly string[];
   readonly methods: readonly GridMethod[];
   readonly #results: readonly CellResult[];
+  readonly #overBudget: readonly OverBudget[];
 
-  constructor(results: readonly CellResult[]) {
+  /** @param overBudget planned cells that have no result because their editor's training took too long */
+  constructor(results: readonly CellResult[], overBudget: readonly OverBudget[] = []) {
     this.#results = results;
-    this.datasets = [...new Set(results.map(({ cell }) => cell.dataset))];
+    this.#overBudget = overBudget;
+    const cells = [...results.map(({ cell }) => cell), ...overBudget];
+    this.datasets = [...new Set(cells.map(({ dataset }) => dataset))];
     const methods = new Map(
-      results.map(({ cell: { method, variant, sweep } }) => [method, { name: method, variant, sweep }]),
+      cells.map(({ method, variant, sweep }) => [method, { name: method, variant, sweep }]),
     );
     this.methods = [...methods.values()];
+  }
+
+  /** Why a mean over these data sets is missing, where training that took too long is the reason. */
+  overBudget(method: string, datasets: readonly string[]): OverBudget | undefined {
+    return this.#overBudget.find((cell) => cell.method === method && datasets.includes(cell.dataset));
   }
 
   /** The method that the others switch something off of; undefined without one, or where several could be meant. */

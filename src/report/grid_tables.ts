@@ -1,7 +1,8 @@
+import type { OverBudget } from "../evaluation/records.js";
 import type { ColumnHead } from "./columns.js";
 import type { ResultCell, ResultTable } from "./content.js";
 import type { Grid, GridEstimate, GridFigure } from "./grid.js";
-import { interval, share, signed } from "./number_format.js";
+import { interval, overBudgetText, share, signed } from "./number_format.js";
 
 const NAMES: Readonly<Record<GridFigure, string>> = { ES: "Edit success ES", DD: "Drawdown DD" };
 const FIGURES = ["ES", "DD"] as const;
@@ -15,6 +16,7 @@ export function meanTables(grid: Grid): ResultTable[] {
       grid.methods.map(({ name, variant }) => ({ title: name, help: helpOf(variant) })),
       (datasets) => grid.methods.map(({ name }) => grid.mean(figure, name, datasets)),
       share,
+      (datasets, column) => grid.overBudget(grid.methods[column]?.name ?? "", datasets),
     ),
   );
 }
@@ -41,10 +43,14 @@ function table(
   columns: readonly ColumnHead[],
   estimatesOf: (datasets: readonly string[]) => readonly (GridEstimate | null)[],
   format: (value: number) => string,
+  whyMissing: (datasets: readonly string[], column: number) => OverBudget | undefined = () => undefined,
 ): ResultTable {
   const row = (label: string, datasets: readonly string[], isMean: boolean) => {
     const estimates = estimatesOf(datasets);
-    return { row: { label, cells: estimates.map((one) => cell(one, format)), isMean }, estimates };
+    return {
+      row: { label, cells: estimates.map((one, i) => cell(one, format, whyMissing(datasets, i))), isMean },
+      estimates,
+    };
   };
   const rows = grid.datasets.map((dataset) => row(dataset, [dataset], false));
   if (grid.datasets.length > 1) rows.push(row("mean", grid.datasets, true));
@@ -57,8 +63,12 @@ function table(
   };
 }
 
-function cell(estimate: GridEstimate | null, format: (value: number) => string): ResultCell {
-  if (estimate === null) return { value: "–", interval: null };
+function cell(
+  estimate: GridEstimate | null,
+  format: (value: number) => string,
+  missing?: OverBudget,
+): ResultCell {
+  if (estimate === null) return { value: missing ? overBudgetText(missing) : "–", interval: null };
   return { value: format(estimate.value), interval: interval(estimate, format) };
 }
 

@@ -23,6 +23,8 @@ export const RUN_FILES = {
   episodes: "episodes",
   result: "result.json",
   edits: "edits.jsonl",
+  /** In place of a result, where training took too long. */
+  overBudget: "over_budget.json",
 } as const;
 
 /** A finished cell with its folder; the edits are read only where they are shown. */

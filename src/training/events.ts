@@ -34,7 +34,7 @@ export interface CheckpointEvent {
 export interface FinishEvent {
   readonly type: "finish";
   readonly phase: "train" | "pretrain" | "evaluate";
-  readonly reason: "completed" | "early-stopped" | "aborted";
+  readonly reason: "completed" | "early-stopped" | "over-budget" | "aborted";
   readonly step: number;
   readonly figures: Figures;
 }

@@ -59,6 +59,8 @@ export interface TrainingOptions {
   readonly identity: string;
   /** Go on from the newest checkpoint, if there is one. Default true; false deletes what is there. */
   readonly resume?: boolean;
+  /** Most time for the steps, over all parts of a resumed run; a run that is stopped by it can go on with more. */
+  readonly budgetMs?: number;
   readonly signal?: AbortSignal;
   readonly onEvent?: OnEvent;
 }
@@ -79,7 +81,8 @@ type State = z.infer<typeof stateSchema>;
 /** What a finished run tells about itself. */
 export interface TrainingRecord {
   readonly steps: number;
-  readonly reason: "completed" | "early-stopped";
+  /** Over budget the editor is left as its last step made it: it is not a trained one. */
+  readonly reason: "completed" | "early-stopped" | "over-budget";
   readonly bestStep: number;
   readonly bestLoss: number;
   /** Validation figures in order. */
@@ -165,7 +168,10 @@ export async function train(input: TrainingInput, options: TrainingOptions): Pro
     onEvent?.({ type: "validation", step: state.step, figures, best, patienceLeftEpochs });
   };
 
-  while (state.finished === null) {
+  const { budgetMs = Number.POSITIVE_INFINITY } = options;
+  const isOverBudget = (): boolean => wallMsBefore + pace.elapsedMs >= budgetMs;
+
+  while (state.finished === null && !isOverBudget()) {
     if (!validationIsDue(state, config)) await takeStep();
     const validated = validationIsDue(state, config);
     if (validated) await validateAndKeepBest();
@@ -173,10 +179,11 @@ export async function train(input: TrainingInput, options: TrainingOptions): Pro
       await checkpoint();
   }
 
-  await editor.restore(checkpoints.bestDirectory(stopping.bestStep));
+  if (state.finished === null) await checkpoint();
+  else await editor.restore(checkpoints.bestDirectory(stopping.bestStep));
   const record: TrainingRecord = {
     steps: state.step,
-    reason: state.finished,
+    reason: state.finished ?? "over-budget",
     bestStep: stopping.bestStep,
     bestLoss: stopping.state().bestLoss ?? Number.NaN,
     history: state.history,

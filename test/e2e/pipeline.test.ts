@@ -57,7 +57,7 @@ async function trainInto(
   const text = textSchema.parse({});
   const task = { methodName: "seprog", method: world.method(options), datasets: [world.dataFile], seed: 0 };
   const model = { name: world.path("model"), folder: world.path("model"), checksum: record.modelChecksum };
-  return trainToFolder(
+  const outcome = await trainToFolder(
     {
       kind: "train",
       engine,
@@ -69,6 +69,8 @@ async function trainInto(
     },
     options.stopAt === undefined ? {} : stopAfter(options.stopAt),
   );
+  if ("overBudget" in outcome) throw new Error("expected a training without a budget to end");
+  return outcome.trained;
 }
 
 beforeAll(async () => {

@@ -126,6 +126,29 @@ describe("training", () => {
     expect(without.weight).not.toBe(resumed.weight);
   });
 
+  it("stopped by its budget keeps what it has and goes on with a larger one", async () => {
+    class SlowEditor extends CountingEditor {
+      override async trainStep(...call: Parameters<CountingEditor["trainStep"]>) {
+        await new Promise((resolve) => setTimeout(resolve, 2));
+        return super.trainStep(...call);
+      }
+    }
+    const whole = new CountingEditor();
+    await train(input(whole), { directory: join(directory, "whole"), identity: "a" });
+    const options = { directory: join(directory, "parts"), identity: "a" };
+    const stopped = await train(input(new SlowEditor()), { ...options, budgetMs: 20 });
+    expect(stopped.reason).toBe("over-budget");
+    expect(stopped.steps).toBeLessThan(config.steps);
+    // The time of the first part counts: the same budget has nothing left.
+    const idle = new CountingEditor();
+    const again = await train(input(idle), { ...options, budgetMs: 20 });
+    expect([again.reason, again.steps, idle.steps]).toEqual(["over-budget", stopped.steps, 0]);
+    const resumed = new CountingEditor();
+    const done = await train(input(resumed), { ...options, budgetMs: 1e9 });
+    expect([done.reason, resumed.weight]).toEqual(["completed", whole.weight]);
+    expect(resumed.steps).toBe(config.steps - stopped.steps);
+  });
+
   it.each([1, 7, 8, 13, 24, 39, 40])("stopped after %i steps and resumed equals one run", async (steps) => {
     const whole = new CountingEditor();
     const wholeRecord = await train(input(whole), { directory: join(directory, "whole"), identity: "a" });

@@ -1,5 +1,5 @@
 // A method that learns nothing before it edits: no editor folder, no training, cells that say so.
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -47,9 +47,9 @@ const suite = (change: object = {}): SuiteConfig =>
     ...change,
   });
 
-const run = async (config: SuiteConfig, name: string) => {
+const bench = async (config: SuiteConfig, name: string, budgetMinutes?: number) => {
   const events: SuiteEvent[] = [];
-  const { failures } = await runSuite(config, {
+  const outcome = await runSuite(config, {
     folder: join(folder, name),
     engine: { device: "cpu" },
     jobs: 1,
@@ -57,10 +57,13 @@ const run = async (config: SuiteConfig, name: string) => {
     retrain: false,
     worker: fileURLToPath(new URL("../fixtures/jobs/worker.mjs", import.meta.url)),
     onEvent: (event) => events.push(event),
+    ...(budgetMinutes !== undefined && { budgetMinutes }),
   });
-  expect(failures).toEqual([]);
-  return events;
+  expect(outcome.failures).toEqual([]);
+  return { ...outcome, events };
 };
+
+const run = async (config: SuiteConfig, name: string) => (await bench(config, name)).events;
 
 const resultsOf = (events: readonly SuiteEvent[]) =>
   events.flatMap((event) => (event.type === "cell" ? [event.result] : []));
@@ -112,6 +115,41 @@ describe("a method without training", () => {
       message: expect.stringMatching(/`--method` but received plain/),
     });
     expect(existsSync(out)).toBe(false);
+  });
+});
+
+describe("a budget of training time", () => {
+  it("leaves out what takes longer, says so everywhere, and is no loss", async () => {
+    const { summary, reports, events } = await bench(suite(), "budget", 20);
+    const stopped = { method: "seprog", budgetMinutes: 20, step: 7, steps: 90 };
+    expect(summary.overBudget).toMatchObject([
+      { cell: "seprog-counterfact-K1-s0", K: 1, ...stopped },
+      { cell: "seprog-counterfact-K4-s0", K: 4, ...stopped },
+    ]);
+    expect(summary.missing).toEqual([]);
+    expect(summary.cells.map(({ method }) => method)).toEqual(["plain", "plain"]);
+    expect(events).toContainEqual(expect.objectContaining({ type: "over-budget" }));
+    const record = join(folder, "budget", "cells", "seprog-counterfact-K4-s0", "over_budget.json");
+    expect(JSON.parse(readFileSync(record, "utf8"))).toMatchObject(stopped);
+    for (const report of [reports.markdown, reports.html])
+      expect(readFileSync(report, "utf8")).toContain("over budget (20 min, at step 7 of 90)");
+
+    const more = await bench(suite(), "budget", 40);
+    expect(more.summary.overBudget).toEqual([]);
+    expect(resultsOf(more.events).map(({ cell }) => [cell.method, cell.K])).toEqual([
+      ["seprog", 1],
+      ["seprog", 4],
+    ]);
+  });
+
+  it("may leave nothing to be measured", async () => {
+    const { summary, reports } = await bench(
+      suite({ methods: { seprog: { editor: { kind: "seprog" } } } }),
+      "nothing",
+      20,
+    );
+    expect(summary.cells).toEqual([]);
+    expect(readFileSync(reports.markdown, "utf8")).toContain("over budget");
   });
 });
 

@@ -2,14 +2,19 @@ import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import {
   dataOption,
+  datasetsOption,
   deviceOption,
   jobsOption,
+  kOption,
+  methodsOption,
+  microBatchOption,
   modelsOption,
   seedOption,
   setOption,
   suiteOption,
   threadsOption,
 } from "../options.js";
+import { positiveNumber } from "../usage_error.js";
 
 export const bench = defineCommand({
   command: "bench",
@@ -21,6 +26,8 @@ export const bench = defineCommand({
     ["bench --suite mine.yaml --jobs 2", "your own suite, two cells at once (disturbs the timings)"],
     ["bench --suite mini-full", "five data sets, SEPROG and its ablations"],
     ["bench --suite paper --models DIR --data DIR", "real checkpoints and official files; doctor lists them"],
+    ["bench --suite baselines --methods seprog,mend --k 1,64", "a part of a suite"],
+    ["bench --suite baselines --budget-minutes 20", "report what needs longer training, do not wait for it"],
     ["bench --data mine.jsonl", "your own edits in place of the bundled data sets"],
   ],
   options: {
@@ -31,6 +38,9 @@ export const bench = defineCommand({
       requiresArg: true,
       describe: "Where trained editors are kept and looked for first (default: in the run folder)",
     },
+    methods: methodsOption,
+    datasets: datasetsOption,
+    k: kOption,
     set: setOption,
     data: dataOption,
     models: modelsOption,
@@ -38,6 +48,14 @@ export const bench = defineCommand({
     threads: threadsOption,
     seed: seedOption,
     jobs: jobsOption,
+    "micro-batch": microBatchOption,
+    "budget-minutes": {
+      type: "number",
+      requiresArg: true,
+      coerce: positiveNumber("budget-minutes"),
+      describe:
+        "Stop the training of an editor after so many minutes and report its cells as over budget; a larger budget goes on",
+    },
     resume: { type: "boolean", default: true, describe: "Keep finished cells of the same configuration" },
     fresh: { type: "boolean", default: false, describe: "Measure every cell anew; trained editors stay" },
     retrain: {
@@ -50,13 +68,15 @@ export const bench = defineCommand({
     const { engineChoice } = await import("../engine_choice.js");
     const { suiteFromArgs } = await import("../suite_args.js");
     const { benchSuite } = await import("../suite_run.js");
-    const suite = suiteFromArgs(args);
+    const { "micro-batch": microBatch, "budget-minutes": budgetMinutes } = args;
+    const suite = suiteFromArgs({ ...args, microBatch });
     return interruptible((signal) =>
       benchSuite(suite, {
         folder: args.out ?? `runs/${suite.name}`,
         engine: engineChoice(args),
         ...(args.editors !== undefined && { editorsDirectory: args.editors }),
         jobs: args.jobs,
+        ...(budgetMinutes !== undefined && { budgetMinutes }),
         fresh: args.fresh || !args.resume,
         retrain: args.retrain,
         signal,

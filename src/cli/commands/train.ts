@@ -3,6 +3,7 @@ import { interruptible } from "../interrupt.js";
 import {
   dataOption,
   deviceOption,
+  microBatchOption,
   modelsOption,
   seedOption,
   setOption,
@@ -32,6 +33,7 @@ export const train = defineCommand({
     models: modelsOption,
     device: deviceOption,
     threads: threadsOption,
+    "micro-batch": microBatchOption,
     seed: seedOption,
     fresh: {
       type: "boolean",
@@ -45,7 +47,7 @@ export const train = defineCommand({
     const { trainFromSuite } = await import("../../bench/train_run.js");
     const { createProgress } = await import("../progress.js");
     const { duration } = await import("../../report/units.js");
-    const suite = suiteFromArgs(args);
+    const suite = suiteFromArgs({ ...args, microBatch: args["micro-batch"] });
     const progress = createProgress();
     try {
       const trained = await interruptible((signal) =>
