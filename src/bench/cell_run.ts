@@ -4,6 +4,7 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import { engineSpec } from "../config/editor_spec.js";
+import { scheduleName } from "../config/evaluation.js";
 import { loadJsonl } from "../data/datasets/jsonl.js";
 import { evaluationEpisodes } from "../data/evaluation_episodes.js";
 import { loadDataset } from "../data/registry.js";
@@ -77,7 +78,7 @@ export async function measureCell(
     method: task.editor.methodName,
     variant: use.variant,
     sweep: task.sweep,
-    schedule: "simultaneous",
+    schedule: scheduleName(evaluation.sequential),
     dataset: datasetLabel(task.dataset),
     model: modelLabel(job.model.name),
     K: task.K,

@@ -1,8 +1,28 @@
 import { z } from "zod";
 import { outScopeSchema } from "./out_scope.js";
 
+/** Edits one after the other, each on top of those before it. */
+const sequentialSchema = z
+  .strictObject({
+    /** When an edit is asked about: right after it, after the last one, or `gap` edits later. */
+    schedule: z.enum(["immediate", "final", "gap"]),
+    gap: z.int().positive().optional(),
+    /** Edits that are made at once, and count as of one age. */
+    editsPerStep: z.int().positive().default(1),
+  })
+  .superRefine(({ schedule, gap }, context) => {
+    if ((schedule === "gap") !== (gap !== undefined))
+      context.addIssue({
+        code: "custom",
+        path: ["gap"],
+        message: `expected a number of edits exactly with schedule: gap but received ${gap ?? "none"} with schedule: ${schedule}`,
+      });
+  });
+
+export type SequentialConfig = z.infer<typeof sequentialSchema>;
+
 /** How a cell is measured (metrics.md; datasets.md section 8). */
-export const evaluationSchema = z.strictObject({
+const evaluationFields = z.strictObject({
   split: z.enum(["validation", "test"]).default("test"),
   /** Episodes per K: ⌈maxEdits / K⌉, at least `minEpisodes`, at most what the split holds. */
   maxEdits: z.int().positive().default(2000),
@@ -16,6 +36,8 @@ export const evaluationSchema = z.strictObject({
   onlyWrong: z.boolean().default(false),
   /** "scope": the classifier decides per input; "always": every input is prompted (shows what the gate costs). */
   gate: z.enum(["scope", "always"]).default("scope"),
+  /** Absent: all K edits at once. */
+  sequential: sequentialSchema.optional(),
   batchSize: z.int().positive().default(128),
   maxNewTokens: z.int().positive().default(32),
   bootstrap: z
@@ -33,4 +55,21 @@ export const evaluationSchema = z.strictObject({
     .prefault({}),
 });
 
+export const evaluationSchema = evaluationFields.superRefine(({ gate, sequential }, context) => {
+  if (gate === "always" && sequential !== undefined)
+    context.addIssue({
+      code: "custom",
+      path: ["sequential"],
+      message: "expected edits at once with gate: always but received a schedule",
+    });
+});
+
 export type EvaluationConfig = z.infer<typeof evaluationSchema>;
+
+/** The schedule's name in records: `simultaneous`, `immediate`, `final`, `gap=4`; `final by 8` with 8 edits a step. */
+export function scheduleName(sequential: SequentialConfig | undefined): string {
+  if (sequential === undefined) return "simultaneous";
+  const { schedule, gap, editsPerStep } = sequential;
+  const name = schedule === "gap" ? `gap=${gap}` : schedule;
+  return editsPerStep === 1 ? name : `${name} by ${editsPerStep}`;
+}

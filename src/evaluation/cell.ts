@@ -7,7 +7,8 @@ import { changes } from "../metrics/drawdown.js";
 import { successes } from "../metrics/edit_success.js";
 import { meansOfEpisodes } from "../metrics/ratio.js";
 import { computeMetrics } from "../metrics/registry.js";
-import type { EpisodeBatch } from "../native/addon.js";
+import { retentionCurve } from "../metrics/retention.js";
+import type { EditRequests, EpisodeBatch } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import type { Figures, OnEvent } from "../training/events.js";
 import { BaseAnswers } from "./answers.js";
@@ -19,14 +20,16 @@ import {
   type StepSamples,
 } from "./costs.js";
 import { evaluate } from "./evaluate.js";
+import { meanFigures } from "./mean_figures.js";
 import {
   type CellDetail,
   type CellResult,
   type EditRecordLine,
   SUMMARY_SCHEMA_VERSION,
   type SummaryCell,
+  type Tuning,
 } from "./records.js";
-import type { EditedScorer, Subject } from "./scorers.js";
+import { type EditedScorer, editRequests, type Subject } from "./scorers.js";
 
 /** What stands in the cell's first columns. */
 export type CellName = Pick<
@@ -40,6 +43,10 @@ export interface CellInput<Edited extends EditedScorer> {
   readonly episodes: readonly Episode[];
   readonly codec: EditCodec;
   readonly evaluation: EvaluationConfig;
+  /** What the method gets of an episode's edits; default: the edits alone. */
+  readonly requestsOf?: (edits: Episode) => EditRequests;
+  /** How an option was tuned for this cell, if one was. */
+  readonly tuning?: Tuning | null;
   /** For the training cost; null where the method has no training step. */
   readonly trainStep: { readonly scratch: ScratchEditor; readonly batch: EpisodeBatch } | null;
   readonly provenance: Pick<
@@ -62,19 +69,23 @@ export interface CellOptions {
  * @throws the signal's reason when aborted
  */
 export async function evaluateCell<Edited extends EditedScorer>(
-  { name, subject, episodes, codec, evaluation, trainStep, provenance, processPeakBytes }: CellInput<Edited>,
+  { name, subject, episodes, codec, evaluation, trainStep, provenance, ...input }: CellInput<Edited>,
   { signal, onEvent, onLine }: CellOptions = {},
 ): Promise<CellResult> {
   const [first] = episodes;
   if (first === undefined)
     throw new SeprogError("DATA_INVALID", "expected at least one episode to evaluate but received none");
   const startedAt = new Date();
+  const { requestsOf = (edits: Episode) => editRequests(edits, codec) } = input;
   const common = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
-  const { batchSize, maxNewTokens, timing } = evaluation;
+  const { batchSize, maxNewTokens, timing, sequential } = evaluation;
 
   const lines: EditRecordLine[] = [];
   const baseAnswers = new BaseAnswers(subject.base, codec, { batchSize, maxNewTokens });
-  const asked = evaluate({ subject, episodes, codec, baseAnswers }, { batchSize, maxNewTokens, ...common });
+  const asked = evaluate(
+    { subject, episodes, codec, baseAnswers, sequential, requestsOf },
+    { batchSize, maxNewTokens, ...common },
+  );
   const editing: Figures[] = [];
   for await (const episode of asked) {
     editing.push(episode.editing);
@@ -84,7 +95,10 @@ export async function evaluateCell<Edited extends EditedScorer>(
     }
   }
 
-  const inference = await measureInference(subject, first, codec, { maxNewTokens, ...timing, ...common });
+  const inference = await measureInference(
+    { subject, episode: first, codec, sequential, requestsOf },
+    { maxNewTokens, ...timing, ...common },
+  );
   const training =
     trainStep && (await measureTrainStep(trainStep.scratch, trainStep.batch, { ...timing, ...common }));
 
@@ -98,8 +112,8 @@ export async function evaluateCell<Edited extends EditedScorer>(
       editing: editing.some((figures) => Object.keys(figures).length > 0) ? editing.map(copy) : [],
     },
     editing: meanFigures(editing),
-    retention: [],
-    tuning: null,
+    retention: retentionCurve(lines, bootstrap),
+    tuning: input.tuning ?? null,
     timing: {
       warmup: timing.warmUps,
       repetitions: timing.repetitions,
@@ -108,7 +122,7 @@ export async function evaluateCell<Edited extends EditedScorer>(
       editWallMs: [...inference.editWallMs],
       trainStepWallMs: [...(training?.wallMs ?? [])],
       trainPeakBytes: [...(training?.peakBytes ?? [])],
-      processPeakBytes: await processPeakBytes(),
+      processPeakBytes: await input.processPeakBytes(),
     },
     provenance: {
       ...provenance,
@@ -122,17 +136,6 @@ export async function evaluateCell<Edited extends EditedScorer>(
 }
 
 const copy = (figures: Figures): { [name: string]: number } => ({ ...figures });
-
-/** Mean of each figure over the episodes that have it. */
-function meanFigures(episodes: readonly Figures[]): { [name: string]: number } {
-  const names = new Set(episodes.flatMap((figures) => Object.keys(figures)));
-  return Object.fromEntries(
-    [...names].map((name) => {
-      const values = episodes.flatMap((figures) => figures[name] ?? []);
-      return [name, values.reduce((sum, value) => sum + value, 0) / values.length] as const;
-    }),
-  );
-}
 
 function figuresOf(
   name: CellName,

@@ -1,10 +1,12 @@
+import type { SequentialConfig } from "../config/evaluation.js";
 import type { Episode } from "../data/types.js";
 import { SeprogError } from "../errors.js";
-import type { EpisodeBatch, Measurement, StepResult } from "../native/addon.js";
+import type { EditRequests, EpisodeBatch, Measurement, StepResult } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { oneInScopePerEdit } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
-import { type EditedScorer, editRequests, type Subject } from "./scorers.js";
+import type { EditedScorer, Subject } from "./scorers.js";
+import { editsOfStep, sequenceSteps } from "./sequence.js";
 
 export interface Repetitions {
   /** Discarded ones before the first that counts. */
@@ -30,35 +32,55 @@ export interface StepSamples {
   readonly peakBytes: readonly number[];
 }
 
+export interface InferenceInput<Edited extends EditedScorer> {
+  readonly subject: Subject<Edited>;
+  readonly episode: Episode;
+  readonly codec: EditCodec;
+  /** Absent: all edits at once. */
+  readonly sequential?: SequentialConfig | undefined;
+  readonly requestsOf: (edits: Episode) => EditRequests;
+}
+
 /**
- * What it costs to apply K edits and to answer their K in-scope inputs in one batch (metrics.md §7, b). Clocks are the
- * engine's own, read after synchronising the device; peaks are counted from a reset before each call.
+ * What it costs to apply K edits, at once or one after the other, and to answer their K in-scope inputs in one batch
+ * (metrics.md §7, b). Clocks are the engine's own, read after synchronising the device; peaks are counted from a reset
+ * before each call.
  */
 export async function measureInference<Edited extends EditedScorer>(
-  subject: Subject<Edited>,
-  episode: Episode,
-  codec: EditCodec,
+  { subject, episode, codec, sequential, requestsOf }: InferenceInput<Edited>,
   { maxNewTokens, ...options }: CostOptions & { readonly maxNewTokens: number },
 ): Promise<InferenceSamples> {
-  const requests = editRequests(episode, codec);
+  const steps =
+    sequential === undefined
+      ? [episode]
+      : sequenceSteps(episode.edits.length, sequential).map((step) => editsOfStep(episode, step));
+  const requests = steps.map(requestsOf);
   const asked = oneInScopePerEdit(episode);
   const source = codec.sources(asked.map(({ x }) => x));
   const call = { measure: true, ...(options.signal && { signal: options.signal }) };
   const goldEdits = Int32Array.from(asked.keys());
   const asking = { ...call, ...(subject.needsGoldEdits && { goldEdits }) };
   const samples = await repeat(options, async () => {
-    const { model, measurement } = await subject.apply(requests, call);
+    let model: Edited | undefined;
     try {
+      const edits: Measurement["total"][] = [];
+      for (const part of requests) {
+        const applied = await subject.apply(part, { ...call, ...(model && { onto: model }) });
+        await model?.dispose();
+        model = applied.model;
+        edits.push(totalOf(applied.measurement));
+      }
+      if (model === undefined) throw new SeprogError("INTERNAL", "expected an episode of at least one edit");
       const generation = await model.generate(source, { maxNewTokens, ...codec.generation, ...asking });
-      const edit = totalOf(measurement);
       const answer = totalOf(generation.measurement);
+      const editWallMs = edits.reduce((sum, { wallNs }) => sum + wallNs / 1e6, 0);
       return {
-        wallMs: (edit.wallNs + answer.wallNs) / 1e6,
-        editWallMs: edit.wallNs / 1e6,
-        peakBytes: Math.max(edit.peakBytes, answer.peakBytes),
+        wallMs: editWallMs + answer.wallNs / 1e6,
+        editWallMs,
+        peakBytes: Math.max(...edits.map(({ peakBytes }) => peakBytes), answer.peakBytes),
       };
     } finally {
-      await model.dispose();
+      await model?.dispose();
     }
   });
   return {

@@ -44,14 +44,15 @@ export interface AppliedEdits<Edited> {
   readonly measurement?: Measurement;
 }
 
-/** A method on a model: applies the edits of an episode, all at once. */
+/** A method on a model: applies edits, those of one call at once. */
 export interface Subject<Edited extends EditedScorer = EditedScorer> {
   readonly base: BaseScorer<Edited>;
   /** Whether the edited model must be told which edit each question is about. */
   readonly needsGoldEdits: boolean;
   /** Whether a question with a scope logit of at most 0 gets the base's own computation, to the bit. */
   readonly leavesGatedOffAlone: boolean;
-  apply(requests: EditRequests, options?: Call): Promise<AppliedEdits<Edited>>;
+  /** On top of the base, or of a model that this subject edited before; that one stays as it is. */
+  apply(requests: EditRequests, options?: Call & { readonly onto?: Edited }): Promise<AppliedEdits<Edited>>;
 }
 
 export function editRequests({ edits }: Episode, codec: EditCodec): EditRequests {

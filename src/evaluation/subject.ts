@@ -14,26 +14,26 @@ export function editorSubject(
   { needsGoldEdits, leavesGatedOffAlone }: EditorUse,
   hasMemory: boolean,
 ): Subject<EditedModel> {
-  // Without a memory there is no decision: edited weights answer every question.
+  // Only a memory can be told to answer every question.
   if (gate === "scope" || !hasMemory)
     return {
       base,
       needsGoldEdits,
       leavesGatedOffAlone,
-      apply: (requests, options) => editor.edit(requests, base, options),
+      apply: (requests, { onto, ...call } = {}) => editor.edit(requests, onto ?? base, call),
     };
   return {
     base,
     needsGoldEdits,
     leavesGatedOffAlone: false,
     async apply(requests, options = {}) {
-      const { measure = false, ...call } = options;
+      const { measure = false, onto: _, ...call } = options;
       await using memory = await editor.createMemory(call);
       await memory.add(requests.editText, requests.labels, call);
       const model = await editor.withMemory(memory, { gate, ...call });
       if (!measure) return { model, figures: {} };
       // Applying the edits costs the same whatever the gate; only `edit` is measured as a whole.
-      const gated = await editor.edit(requests, base, options);
+      const gated = await editor.edit(requests, base, { ...call, measure });
       await gated.model.dispose();
       return { model, figures: gated.figures, ...(gated.measurement && { measurement: gated.measurement }) };
     },

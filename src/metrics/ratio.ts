@@ -36,9 +36,9 @@ export function ratioEstimate(
  * Mean over the items of an episode, then over episodes (metrics.md §2): an item of an episode with m items weighs 1/m.
  * @param items the values of an edit's items, each in [0, 1] or any number
  */
-export function episodeMean(
-  edits: readonly EditOutcome[],
-  items: (edit: EditOutcome) => readonly number[],
+export function episodeMean<Edit extends Pick<EditOutcome, "episode"> = EditOutcome>(
+  edits: readonly Edit[],
+  items: (edit: Edit) => readonly number[],
   options?: BootstrapOptions,
 ): Estimate | null {
   const values = edits.map(items);

@@ -7,6 +7,7 @@ import { loadRecipe, loadSuite } from "../../src/config/load.js";
 import { parseOverrides } from "../../src/config/overrides.js";
 import { assetPath, bundledSuites, resolveModel } from "../../src/config/paths.js";
 import { closest } from "../../src/config/suggest.js";
+import { EDITORS } from "../../src/editors/registry.js";
 import { SeprogError } from "../../src/errors.js";
 
 let folder = "";
@@ -121,8 +122,9 @@ methods:
 
   it("says which kinds of editor there are", () => {
     const file = write("kind.yaml", SMALL.replace("kind: seprog", "kind: serpog"));
+    const known = Object.keys(EDITORS).map((kind) => `"${kind}"`);
     expect(failure(() => loadSuite(file)).message).toContain(
-      `${file}:7: expected "seprog" (did you mean "seprog"?) for \`methods.seprog.editor.kind\` but received "serpog"`,
+      `${file}:7: expected ${known.length > 1 ? "one of " : ""}${known.join(", ")} (did you mean "seprog"?) for \`methods.seprog.editor.kind\` but received "serpog"`,
     );
   });
 
@@ -178,8 +180,8 @@ describe("data sets of a suite", () => {
         training: { steps: 20, k: [8] },
       });
     }
-    expect(plain?.methods["sp-noselect"]?.config.editor.variant).toBe("noselect");
-    expect(plain?.methods.seprog?.config.editor.variant).toBe("seprog");
+    expect(plain?.methods["sp-noselect"]?.config.editor).toMatchObject({ variant: "noselect" });
+    expect(plain?.methods.seprog?.config.editor).toMatchObject({ variant: "seprog" });
   });
 
   it("give way to overrides, of a method those that start from it too", () => {
@@ -309,7 +311,7 @@ describe("overrides", () => {
     ]);
     const [entry] = loadSuite(write("over.yaml", SMALL), overrides).datasets;
     expect(entry?.k).toEqual([2, 9]);
-    expect(entry?.methods.seprog?.config.editor.lambda).toBe(0.5);
+    expect(entry?.methods.seprog?.config.editor).toMatchObject({ lambda: 0.5 });
     expect(entry?.methods.seprog?.config.training.learningRate).toBe(0.001);
   });
 
