@@ -14,6 +14,7 @@ export {
 export type { Answer, AskOptions } from "./library/answers.js";
 export { BaseModel } from "./library/base_model.js";
 export type { Edit } from "./library/edit.js";
+export { loadEdits, saveEdits } from "./library/edit_file.js";
 export { EditedModel } from "./library/edited_model.js";
 export { Editor } from "./library/editor.js";
 export { Engine, openEngine } from "./library/engine.js";

@@ -2,7 +2,7 @@ import { type EditorSpec, editText } from "../editors/registry.js";
 import type { AnsweringModel } from "../tokenizers/answer_form.js";
 import { EditCodec } from "../tokenizers/edit_codec.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
-import { editReaderFolder } from "./editor_spec.js";
+import { counterfactualFolder, editReaderFolder } from "./editor_spec.js";
 import type { TextConfig } from "./suite.js";
 
 /** The text side of an editor on a base model with its tokenizer. Throws CONFIG_INVALID, CHECKPOINT_INVALID. */
@@ -12,9 +12,12 @@ export async function editorCodec(
   text: TextConfig,
   editor: EditorSpec,
 ): Promise<EditCodec> {
-  const folder = editReaderFolder(editor);
+  const tokenizerOf = async (folder: string | null): Promise<Tokenizer> =>
+    folder === null ? tokenizer : Tokenizer.load(folder);
+  const behindEdits = counterfactualFolder(editor);
   return new EditCodec(tokenizer, model, text, {
-    tokenizer: folder === null ? tokenizer : await Tokenizer.load(folder),
+    tokenizer: await tokenizerOf(editReaderFolder(editor)),
     form: editText(editor).form,
+    ...(behindEdits !== undefined && { counterfactual: await tokenizerOf(behindEdits) }),
   });
 }

@@ -1,5 +1,5 @@
 import type { ModelSource } from "../editors/model_source.js";
-import { coreSpec, type EditorSpec, editorModels, editText } from "../editors/registry.js";
+import { coreSpec, counterfactual, type EditorSpec, editorModels, editText } from "../editors/registry.js";
 import { resolveModel } from "./paths.js";
 
 /** The model's folder, or null for the base. Throws CONFIG_INVALID. */
@@ -18,6 +18,12 @@ export function checkpointFolders(spec: EditorSpec): Readonly<Record<string, str
 
 /** Folder of the model whose tokenizer reads the texts of edits, or null for the base. Throws CONFIG_INVALID. */
 export const editReaderFolder = (spec: EditorSpec): string | null => folderOf(editText(spec).reader);
+
+/** Folder of the model that answers behind an edit, or null for the base; undefined for editors without such a model. */
+export function counterfactualFolder(spec: EditorSpec): string | null | undefined {
+  const model = counterfactual(spec);
+  return model && folderOf(model);
+}
 
 /** What the engine makes an editor from: the options that apply, folders in place of bundled models' names. */
 export function engineSpec(spec: EditorSpec, seed: number) {

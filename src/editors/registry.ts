@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { EditTextForm } from "../tokenizers/edit_text_form.js";
 import type { ModelSource } from "./model_source.js";
 import { seprog } from "./seprog.js";
+import { serac } from "./serac.js";
 
 /** How an editor with given options is used and what its answers mean. */
 export interface EditorUse {
@@ -43,6 +44,8 @@ export interface EditorDefinition<Spec extends z.ZodObject = z.ZodObject> {
   /** Where its parts start, by the option that says so: all that may be another model than the base. */
   models(spec: z.output<Spec>): Readonly<Record<string, ModelSource>>;
   editText(spec: z.output<Spec>): EditText;
+  /** The model that answers behind an edit; for editors with one, which read inputs in its tokens too. */
+  counterfactual?(spec: z.output<Spec>): ModelSource;
   /** The options that decide the weights: those that only change the use are at their defaults. */
   trainingSpec(spec: z.output<Spec>): z.output<Spec>;
   /** The options as the native core reads them: those that do not apply are left out. */
@@ -51,7 +54,7 @@ export interface EditorDefinition<Spec extends z.ZodObject = z.ZodObject> {
 }
 
 /** A new editor adds one line here. */
-export const EDITORS = { seprog } as const;
+export const EDITORS = { seprog, serac } as const;
 
 export type EditorKind = keyof typeof EDITORS;
 export type EditorSpec = { [Kind in EditorKind]: z.infer<(typeof EDITORS)[Kind]["spec"]> }[EditorKind];
@@ -64,6 +67,8 @@ export const hasMemory = (spec: EditorSpec): boolean => definitionOf(spec).hasMe
 export const isTrained = (spec: EditorSpec): boolean => definitionOf(spec).isTrained(spec);
 export const needsCalibration = (spec: EditorSpec): boolean => definitionOf(spec).needsCalibration(spec);
 export const editText = (spec: EditorSpec): EditText => definitionOf(spec).editText(spec);
+export const counterfactual = (spec: EditorSpec): ModelSource | undefined =>
+  definitionOf(spec).counterfactual?.(spec);
 export const editorModels = (spec: EditorSpec): Readonly<Record<string, ModelSource>> =>
   definitionOf(spec).models(spec);
 export const trainingSpec = (spec: EditorSpec): EditorSpec =>

@@ -1,5 +1,6 @@
 import { SeprogError } from "../errors.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
+import { type InputView, viewOptions } from "../tokenizers/router_texts.js";
 import { packRows, unpackRows } from "../tokenizers/token_rows.js";
 import type { OnEvent } from "../training/events.js";
 import { Pace } from "../training/progress.js";
@@ -30,6 +31,8 @@ interface Row {
   readonly source: Int32Array;
   readonly target: Int32Array;
   readonly goldEdit: number;
+  /** For editors with models beside the base. */
+  readonly view?: InputView | undefined;
 }
 
 export function questionRows(questions: readonly Question[], codec: EditCodec): Row[] {
@@ -37,6 +40,7 @@ export function questionRows(questions: readonly Question[], codec: EditCodec): 
     source: codec.source(question.x),
     target: codec.target(question.accepted[0]),
     goldEdit: goldEdit(question),
+    view: codec.view(question.x),
   }));
 }
 
@@ -52,6 +56,7 @@ const pairRows = (rows: readonly Row[]) => ({
 function callOf(rows: readonly Row[], { tellGoldEdits, signal }: Omit<AskOptions, "maxNewTokens">) {
   return {
     ...(signal && { signal }),
+    ...viewOptions(rows.map(({ view }) => view)),
     ...(tellGoldEdits && { goldEdits: Int32Array.from(rows, (row) => row.goldEdit) }),
   };
 }

@@ -59,7 +59,8 @@ export async function measureInference<Edited extends EditedScorer>(
   const source = codec.sources(asked.map(({ x }) => x));
   const call = { measure: true, ...(options.signal && { signal: options.signal }) };
   const goldEdits = Int32Array.from(asked.keys());
-  const asking = { ...call, ...(subject.needsGoldEdits && { goldEdits }) };
+  const views = codec.views(asked.map(({ x }) => x));
+  const asking = { ...call, ...views, ...(subject.needsGoldEdits && { goldEdits }) };
   const samples = await repeat(options, async () => {
     let model: Edited | undefined;
     try {

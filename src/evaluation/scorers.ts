@@ -4,6 +4,7 @@ import type {
   Generation,
   Measurement,
   PairRows,
+  RowViews,
   TokenRows,
   TokenScores,
 } from "../native/addon.js";
@@ -20,6 +21,8 @@ interface Call {
 interface AskingCall extends Call {
   /** The edit each row is about, −1 for none, [B]: for methods that must be told. */
   readonly goldEdits?: Int32Array;
+  /** The rows' inputs as the models of a router read them. */
+  readonly views?: RowViews;
 }
 
 /** Anything that answers, as the evaluation needs it. */
@@ -62,6 +65,7 @@ export function editRequests({ edits }: Episode, codec: EditCodec): EditRequests
       target: codec.targets(edits.map(({ y_e }) => y_e)),
     },
     editText: codec.editTexts(edits.map(editWords)),
+    ...codec.editPrefixes(edits.map(editWords)),
     labels: edits.map(({ x_e, y_e }) => `${x_e} >> ${y_e}`),
   };
 }

@@ -24,7 +24,11 @@ export async function answerAll(
 ): Promise<Answer[]> {
   if (questions.length === 0) return [];
   const source = packRows(questions.map((question) => codec.source(question)));
-  const { tokens, scope } = await model.generate(source, { ...options, ...codec.generation });
+  const { tokens, scope } = await model.generate(source, {
+    ...options,
+    ...codec.generation,
+    ...codec.views(questions),
+  });
   return unpackRows(tokens).map((ids, i) => ({ text: codec.answer(ids).trim(), inScope: gate(scope, i) }));
 }
 

@@ -56,6 +56,7 @@ export class Editor implements AsyncDisposable {
         target: this.#codec.targets(edits.map(({ answer }) => answer)),
       },
       editText: this.#codec.editTexts(texts),
+      ...this.#codec.editPrefixes(texts),
       labels: edits.map(editLabel),
     };
     const { model } = await this.#native.edit(requests, this.#base, options);

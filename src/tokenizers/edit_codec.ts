@@ -1,6 +1,13 @@
 import { SeprogError } from "../errors.js";
-import { ANSWER_FORMS, type AnswerForm, type AnsweringModel, type GenerationForm } from "./answer_form.js";
+import {
+  ANSWER_FORMS,
+  type AnswerForm,
+  type AnsweringModel,
+  type AnswerKind,
+  type GenerationForm,
+} from "./answer_form.js";
 import { type EditTextForm, type EditWords, QUESTION_AND_ANSWER } from "./edit_text_form.js";
+import { type InputView, RouterTexts, type RowViews, viewOptions } from "./router_texts.js";
 import { DEFAULT_TEXT_LIMITS, type TextLimits } from "./text_limits.js";
 import { packRows, packTypedRows, type TokenRow, type TokenRows } from "./token_rows.js";
 import type { Tokenizer } from "./tokenizer.js";
@@ -10,12 +17,16 @@ export interface EditReader {
   /** Default: the base model's. It may be another family's. */
   readonly tokenizer?: Tokenizer;
   readonly form?: EditTextForm;
+  /** Of the model that answers behind an edit, for editors with one. */
+  readonly counterfactual?: Tokenizer;
 }
 
 /** How questions, answers and edits become token rows of a model and of an editor's encoder (seprog.md §2). */
 export class EditCodec {
   readonly #form: AnswerForm;
-  readonly #reader: Required<EditReader>;
+  readonly #reader: Required<Omit<EditReader, "counterfactual">>;
+  readonly #router: RouterTexts | undefined;
+  readonly #answers: AnswerKind;
   readonly #limits: TextLimits;
 
   /**
@@ -27,10 +38,13 @@ export class EditCodec {
     tokenizer: Tokenizer,
     model: AnsweringModel,
     limits: TextLimits = DEFAULT_TEXT_LIMITS,
-    reader: EditReader = {},
+    { counterfactual, ...reader }: EditReader = {},
   ) {
     this.#form = ANSWER_FORMS[model.answers](tokenizer, limits, model);
     this.#reader = { tokenizer, form: QUESTION_AND_ANSWER, ...reader };
+    this.#router =
+      counterfactual && new RouterTexts(this.#reader.tokenizer, counterfactual, model.answers, limits);
+    this.#answers = model.answers;
     this.#limits = limits;
   }
 
@@ -63,7 +77,8 @@ export class EditCodec {
     const { maxEditTokens, editSeparator } = this.#limits;
     if (form.needsPrediction && prediction === undefined)
       throw new SeprogError("INTERNAL", "expected the base model's answer for the text of an edit");
-    const written = form.write({ x_e, y_e, prediction: prediction ?? "" }, tokenizer.separator);
+    const words = { x_e, y_e, prediction: prediction ?? "" };
+    const written = form.write(words, tokenizer.separator, this.#answers);
     const cut = { maxTokens: maxEditTokens, keep: form.keep };
     if (typeof written === "string") return { ids: tokenizer.encode(written, cut) };
     const [first, second] = written;
@@ -81,6 +96,22 @@ export class EditCodec {
 
   editTexts(edits: readonly EditWords[]): TokenRows {
     return packTypedRows(edits.map((edit) => this.editText(edit)));
+  }
+
+  /** What a counterfactual model reads of edits before an input; nothing for editors without such a model. */
+  editPrefixes(edits: readonly EditWords[]): { readonly editPrefix?: TokenRows } {
+    const router = this.#router;
+    return router ? { editPrefix: packRows(edits.map((edit) => router.prefix(edit))) } : {};
+  }
+
+  /** An input as the models of a router read it; undefined for editors without. */
+  view(x: string): InputView | undefined {
+    return this.#router?.view(x);
+  }
+
+  /** Options of calls that answer these inputs: how the models of a router read them. */
+  views(xs: readonly string[]): { readonly views?: RowViews } {
+    return viewOptions(xs.map((x) => this.view(x)));
   }
 
   /** Text of generated ids, without special tokens; of a class, its label. */

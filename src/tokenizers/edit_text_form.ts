@@ -1,3 +1,5 @@
+import type { AnswerKind } from "./answer_form.js";
+
 /** An edit in words. */
 export interface EditWords {
   readonly x_e: string;
@@ -15,8 +17,13 @@ export interface EditTextForm {
   /**
    * One text, or two: encoders that know pairs read them as such, others joined by `text.editSeparator`.
    * @param separator token that ends a text of the reading encoder, as text
+   * @param answers of the base model
    */
-  write(edit: Required<EditWords>, separator: string): string | readonly [string, string];
+  write(
+    edit: Required<EditWords>,
+    separator: string,
+    answers: AnswerKind,
+  ): string | readonly [string, string];
 }
 
 /** Question and answer; cut on the left, so that the answer stays [R3]. */

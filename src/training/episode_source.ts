@@ -193,9 +193,15 @@ export async function toBatch({ episodes }: TrainingStep, codec: EditCodec): Pro
     editTexts.push(codec.editText(editWords(edit)));
     await breather.pause();
   }
+  const { views: inScopeViews } = codec.views(inScope.map(({ x }) => x));
+  await breather.pause();
+  const { views: outScopeViews } = codec.views(outScope.map(({ x }) => x));
   return {
     episodes: episodes.length,
     editText: packTypedRows(editTexts),
+    ...codec.editPrefixes(edits.map(editWords)),
+    ...(inScopeViews && { inScopeViews }),
+    ...(outScopeViews && { outScopeViews }),
     edits: {
       source: await rows(
         edits.map(({ x_e }) => x_e),
