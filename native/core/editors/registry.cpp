@@ -5,6 +5,7 @@
 
 #include "../error.h"
 #include "editor.h"
+#include "enn/enn.h"
 #include "seprog/seprog.h"
 
 namespace seprog {
@@ -14,6 +15,7 @@ using Maker = std::function<std::shared_ptr<Editor>(const Json&, std::shared_ptr
 
 const std::map<std::string, Maker>& makers() {
   static const std::map<std::string, Maker> table = {
+      {"enn", makeEnn},
       {"seprog", makeSeprog},
   };
   return table;

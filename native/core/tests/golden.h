@@ -86,5 +86,6 @@ void checkSeprogStep(Golden& golden);
 void checkContinuationFamily(Golden& golden);
 void checkContinuationPrefix(Golden& golden);
 void checkCheckpoint(Golden& golden);
+void checkEnn(Golden& golden);
 
 }  // namespace seprog

@@ -33,6 +33,10 @@ constexpr Handled kHandled[] = {
     {"tokenizer", "gpt2", nullptr},
     {"metrics", "", nullptr},
     {"checkpoint", "", checkCheckpoint},
+    {"enn", "t5", checkEnn},
+    {"enn", "bart", checkEnn},
+    {"enn", "gpt2", checkEnn},
+    {"enn", "bert", checkEnn},
 };
 
 const Handled* handlerOf(const Golden& golden) {
