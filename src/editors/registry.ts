@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { EditTextForm } from "../tokenizers/edit_text_form.js";
+import { enn } from "./enn.js";
 import type { ModelSource } from "./model_source.js";
 import { seprog } from "./seprog.js";
 import { serac } from "./serac.js";
@@ -54,7 +55,7 @@ export interface EditorDefinition<Spec extends z.ZodObject = z.ZodObject> {
 }
 
 /** A new editor adds one line here. */
-export const EDITORS = { seprog, serac } as const;
+export const EDITORS = { enn, seprog, serac } as const;
 
 export type EditorKind = keyof typeof EDITORS;
 export type EditorSpec = { [Kind in EditorKind]: z.infer<(typeof EDITORS)[Kind]["spec"]> }[EditorKind];
