@@ -1,20 +1,20 @@
-import { once } from "node:events";
-import { createWriteStream } from "node:fs";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { finished } from "node:stream/promises";
 import { engineSpec } from "../config/editor_spec.js";
 import { scheduleName } from "../config/evaluation.js";
 import { loadJsonl } from "../data/datasets/jsonl.js";
 import { evaluationEpisodes } from "../data/evaluation_episodes.js";
 import { loadDataset } from "../data/registry.js";
-import type { EditRecord } from "../data/types.js";
-import { hasMemory, trainingSpec, useOf } from "../editors/registry.js";
+import type { EditRecord, Episode } from "../data/types.js";
+import { type EditorSpec, hasMemory, trainingSpec, useOf } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 import { type CellName, evaluateCell } from "../evaluation/cell.js";
-import type { CellResult, EditRecordLine } from "../evaluation/records.js";
+import { requestsWithOutScope } from "../evaluation/edit_time_questions.js";
+import type { CellResult } from "../evaluation/records.js";
+import { editRequests, type Subject } from "../evaluation/scorers.js";
 import { editorSubject } from "../evaluation/subject.js";
 import { writeJsonAtomically } from "../files.js";
+import type { EditedModel, Editor } from "../native/engine.js";
 import { RUN_FILES } from "../report/run_data.js";
 import { predictBase, predictEdits } from "../training/base_predictions.js";
 import { toBatch } from "../training/episode_source.js";
@@ -24,8 +24,10 @@ import { readTrained } from "../training/trained_editors.js";
 import { datasetLabel, modelLabel } from "./grid.js";
 import { ContentHashes, episodesHash } from "./identity.js";
 import type { CellJob } from "./job.js";
+import { LineFile } from "./line_file.js";
 import { runEpisodes } from "./run_episodes.js";
 import { openSession } from "./session.js";
+import { tuneOption } from "./tune_run.js";
 
 /** Measures one cell in this process: edits.jsonl as it goes, result.json last and by rename. */
 export async function measureCell(
@@ -34,20 +36,24 @@ export async function measureCell(
 ): Promise<CellResult> {
   const { task } = job;
   const { evaluation, text } = task;
-  const { editor: used } = task.editor.method;
-  const use = useOf(used);
+  const { editor: written } = task.editor.method;
   const trained = job.editorDirectory === null ? null : await readTrained(job.editorDirectory);
   const { seed, datasets: known } = trained ?? task.editor;
   await using session = await openSession({
     engine: job.engine,
     modelFolder: job.model.folder,
     text,
-    editor: used,
+    editor: written,
   });
   const { engine, base, codec, tokenizer } = session;
   const calls = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
-  const editor = await engine.createEditor(engineSpec(used, seed), base);
-  if (job.editorDirectory !== null) await editor.restore(job.editorDirectory);
+  const openEditor = async (spec: EditorSpec): Promise<Editor> => {
+    const editor = await engine.createEditor(engineSpec(spec, seed), base);
+    if (job.editorDirectory !== null) await editor.restore(job.editorDirectory);
+    return editor;
+  };
+  const subjectOf = (editor: Editor, spec: EditorSpec): Subject<EditedModel> =>
+    editorSubject(editor, base, evaluation.gate, useOf(spec), hasMemory(spec));
 
   const { dataset, K } = task;
   const { split } = evaluation;
@@ -56,18 +62,39 @@ export async function measureCell(
   const data = await (wholeFile ? loadJsonl(dataset, { split }) : loadDataset(dataset, { tokenizer }));
   const records = data.splits[split];
   const origin = { dataset, wholeFile, K, evaluation, model: job.model, text };
+  const predict = (those: readonly EditRecord[]) => predictBase(base, those, codec, calls);
   const drawn = await runEpisodes({
     path: join(job.episodesDirectory, `${datasetLabel(dataset)}-K${K}.jsonl`),
     identity: await episodesHash(origin, new ContentHashes()),
     records,
-    draw: async () => {
-      const predicted = await predictBase(base, records, codec, calls);
-      return evaluationEpisodes(predicted, K, evaluation);
-    },
+    draw: async () => evaluationEpisodes(await predict(records), K, evaluation),
   });
   const episodes = codec.needsPrediction ? await predictEdits(base, drawn, codec, calls) : drawn;
   const [first] = episodes;
   if (first === undefined) throw noEpisodes(dataset, records);
+
+  const requestsOf = useOf(written).needsOutScope
+    ? requestsWithOutScope(data.splits.train, codec)
+    : (edits: Episode) => editRequests(edits, codec);
+  const tuned =
+    task.tune &&
+    (await tuneOption(
+      {
+        tune: task.tune,
+        records: await predict(data.splits.validation),
+        K,
+        evaluation,
+        codec,
+        requestsOf,
+        withSubject: async (spec, work) => {
+          await using candidate = await openEditor(spec);
+          await work(subjectOf(candidate, spec));
+        },
+      },
+      calls,
+    ));
+  const used = tuned ? tuned.editor : written;
+  const editor = await openEditor(used);
 
   // The cost of a step does not depend on the weights: a fresh editor keeps the measured one untouched.
   const trainStep = trained && {
@@ -76,7 +103,7 @@ export async function measureCell(
   };
   const name: CellName = {
     method: task.editor.methodName,
-    variant: use.variant,
+    variant: useOf(used).variant,
     sweep: task.sweep,
     schedule: scheduleName(evaluation.sequential),
     dataset: datasetLabel(task.dataset),
@@ -91,11 +118,13 @@ export async function measureCell(
   const result = await evaluateCell(
     {
       name,
-      subject: editorSubject(editor, base, evaluation.gate, use, hasMemory(used)),
+      subject: subjectOf(editor, used),
       episodes,
       codec,
       evaluation,
       trainStep,
+      requestsOf,
+      tuning: tuned ? tuned.tuning : null,
       provenance: {
         modelChecksum: base.info.checksum,
         modelRecord: await readModelFigures(job.model.folder),
@@ -118,41 +147,4 @@ function noEpisodes(dataset: string, records: readonly EditRecord[]): SeprogErro
     "DATA_INVALID",
     `expected records to edit in ${dataset} but received ${records.length}; give more records or another \`evaluation.split\``,
   );
-}
-
-/** JSON Lines under a temporary name until they are complete. */
-class LineFile implements AsyncDisposable {
-  readonly #path: string;
-  readonly #stream: ReturnType<typeof createWriteStream>;
-  #failure: Error | undefined;
-
-  private constructor(path: string) {
-    this.#path = path;
-    this.#stream = createWriteStream(`${path}.tmp`);
-    this.#stream.on("error", (error) => {
-      this.#failure = error;
-    });
-  }
-
-  static async open(path: string): Promise<LineFile> {
-    const file = new LineFile(path);
-    await once(file.#stream, "open");
-    return file;
-  }
-
-  async write(line: EditRecordLine): Promise<void> {
-    if (this.#failure) throw this.#failure;
-    if (!this.#stream.write(`${JSON.stringify(line)}\n`)) await once(this.#stream, "drain");
-  }
-
-  async complete(): Promise<void> {
-    this.#stream.end();
-    await finished(this.#stream);
-    await rename(`${this.#path}.tmp`, this.#path);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stream.destroy();
-    await rm(`${this.#path}.tmp`, { force: true });
-  }
 }

@@ -1,7 +1,14 @@
 import { createHash } from "node:crypto";
 import { basename, resolve } from "node:path";
 import type { EvaluationConfig } from "../config/evaluation.js";
-import type { MethodConfig, SuiteConfig, SuiteDataset, SweepPoint, TextConfig } from "../config/suite.js";
+import type {
+  MethodConfig,
+  SuiteConfig,
+  SuiteDataset,
+  SweepPoint,
+  TextConfig,
+  Tune,
+} from "../config/suite.js";
 import { parseDatasetSpec } from "../data/dataset_spec.js";
 import { SeprogError } from "../errors.js";
 
@@ -25,6 +32,7 @@ export interface CellTask {
   readonly K: number;
   readonly seed: number;
   readonly sweep: SweepPoint | null;
+  readonly tune: Tune | null;
   /** Folder below `cells/`. */
   readonly name: string;
 }
@@ -49,12 +57,12 @@ export function suiteCells({ datasets }: SuiteConfig): CellTask[] {
 }
 
 function cellsOf({ name: dataset, methods, model, text, evaluation, k }: SuiteDataset, seed: number) {
-  return Object.entries(methods).flatMap(([methodName, { config: method, sweep }]) => {
+  return Object.entries(methods).flatMap(([methodName, { config: method, sweep, tune }]) => {
     const trainedOn = method.training.datasets.length > 0 ? method.training.datasets : [dataset];
     const editor: EditorTask = { methodName, method, datasets: trainedOn, seed };
     return k.map((K): CellTask => {
       const name = `${methodName}-${datasetLabel(dataset)}-K${K}-s${seed}`;
-      return { editor, dataset, model, text, evaluation, K, seed, sweep, name };
+      return { editor, dataset, model, text, evaluation, K, seed, sweep, tune, name };
     });
   });
 }

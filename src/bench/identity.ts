@@ -152,5 +152,12 @@ export async function cellHash(cell: CellTask, editor: string, contents: Content
     data: await contents.dataset(cell.dataset),
     K: cell.K,
     evaluation,
+    ...(cell.tune && {
+      tune: {
+        option: cell.tune.option,
+        values: cell.tune.candidates.map(({ value }) => value),
+        edits: cell.tune.edits,
+      },
+    }),
   });
 }

@@ -1,11 +1,13 @@
-import { trainingDefaults } from "../editors/registry.js";
+import { coreSpec, type EditorSpec, isTrained, trainingDefaults, trainingSpec } from "../editors/registry.js";
 import { evaluationSchema } from "./evaluation.js";
+import { canonicalJson } from "./hash.js";
 import { isMapping, type Layer, layered } from "./layers.js";
 import { type Override, withOverrides } from "./overrides.js";
 import type { ConfigSource, Path } from "./source.js";
 import { didYouMean } from "./suggest.js";
 import {
   kSchema,
+  type MethodConfig,
   methodSchema,
   modelSchema,
   type SuiteConfig,
@@ -13,7 +15,9 @@ import {
   type SuiteMethod,
   seedsSchema,
   suiteFileSchema,
+  type Tune,
   textSchema,
+  tuneSchema,
 } from "./suite.js";
 import { sweepPoint } from "./sweep.js";
 import { type ConfigProblem, checkConfig, configError } from "./validate.js";
@@ -73,8 +77,31 @@ interface PlannedMethod {
   /** It and the methods it starts from, the first one first. */
   readonly chain: readonly string[];
   readonly sweep: SuiteMethod["sweep"];
+  /** What is tuned, and the method that says so: itself, or the nearest it starts from. */
+  readonly tune: PlannedTune | null;
   /** The swept value; it wins over everything. */
   readonly swept: readonly Layer[];
+}
+
+interface PlannedTune {
+  /** Where it stands in the file. */
+  readonly from: Path;
+  readonly option: string;
+  readonly values: readonly unknown[];
+  readonly edits: number;
+}
+
+function plannedTune(
+  chain: readonly string[],
+  methods: { readonly [key: string]: unknown },
+): PlannedTune | null {
+  const owner = chain.findLast((name) => at(methods[name], ["tune"]) !== undefined);
+  if (owner === undefined) return null;
+  // A wrong one is told of with the rest of the file.
+  const tune = tuneSchema.safeParse(at(methods[owner], ["tune"]));
+  if (!tune.success) return null;
+  const { path, values, edits } = tune.data;
+  return { from: ["methods", owner, "tune"], option: path, values, edits };
 }
 
 function plannedMethods(source: ConfigSource, problems: ConfigProblem[]): PlannedMethod[] {
@@ -82,14 +109,15 @@ function plannedMethods(source: ConfigSource, problems: ConfigProblem[]): Planne
   if (!isMapping(methods)) return [];
   const planned = Object.entries(methods).flatMap(([name, entry]): PlannedMethod[] => {
     const chain = inheritance(source, methods, name, problems);
-    const plain: PlannedMethod = { name, chain, sweep: null, swept: [] };
+    const tune = plannedTune(chain, methods);
+    const plain: PlannedMethod = { name, chain, sweep: null, tune, swept: [] };
     const sweep = at(entry, ["sweep"]);
     const [option, values] = isMapping(sweep) ? (Object.entries(sweep)[0] ?? []) : [];
     if (option === undefined || !Array.isArray(values)) return [plain];
     return values.map((value: unknown, i) => {
       const { name: own, point } = sweepPoint(name, option, value);
       const from = ["methods", name, "sweep", option, i];
-      return { name: own, chain, sweep: point, swept: [{ from, at: option.split("."), value }] };
+      return { name: own, chain, sweep: point, tune, swept: [{ from, at: option.split("."), value }] };
     });
   });
   const names = new Set<string>();
@@ -157,7 +185,7 @@ function buildDataset(
   const text = checkConfig(textSchema, orEmpty(settled("text")), problems);
   const evaluation = checkConfig(evaluationSchema, orEmpty(settled("evaluation")), problems);
   const parts = ["editor", "training"];
-  const configs = methods.map(({ name, chain, sweep, swept }) => {
+  const configs = methods.map(({ name, chain, sweep, tune, swept }) => {
     const own = chain.at(-1) ?? name;
     const layers = [
       ...chain.flatMap((method) => layer(["methods", method], parts)),
@@ -168,14 +196,45 @@ function buildDataset(
     const home = ["methods", own];
     const kind = at(layered(source, layers, home).value, ["editor", "kind"]);
     const defaults: Layer = { from: home, at: ["training"], value: trainingDefaults(kind) };
-    const merged = orEmpty(layered(source, [defaults, ...layers], home));
-    return { name, sweep, config: checkConfig(methodSchema, merged, problems) };
+    const methodWith = (...more: Layer[]) =>
+      checkConfig(methodSchema, orEmpty(layered(source, [defaults, ...layers, ...more], home)), problems);
+    const config = methodWith();
+    return {
+      name,
+      sweep,
+      config,
+      tune: config && tune && buildTune(source, config, tune, methodWith, problems),
+    };
   });
   if (!model || !k || !seeds || !text || !evaluation) return undefined;
-  const complete = configs.flatMap(({ name, sweep, config }) =>
-    config === undefined ? [] : [[name, { config, sweep }] as const],
+  const complete = configs.flatMap(({ name, sweep, config, tune }) =>
+    config === undefined ? [] : [[name, { config, sweep, tune: tune ?? null }] as const],
   );
   return { model, k, seeds, text, evaluation, methods: Object.fromEntries(complete) };
+}
+
+/** The method with each value; an option that decides what an editor learns cannot be tuned: one editor serves all. */
+function buildTune(
+  source: ConfigSource,
+  plain: MethodConfig,
+  { from, option, values, edits }: PlannedTune,
+  methodWith: (layer: Layer) => MethodConfig | undefined,
+  problems: ConfigProblem[],
+): Tune | null {
+  const candidates = values.flatMap((value, i) => {
+    const layer: Layer = { from: [...from, "values", i], at: ["editor", ...option.split(".")], value };
+    const editor = methodWith(layer)?.editor;
+    return editor === undefined ? [] : [{ value: Number(value), editor }];
+  });
+  const learns = (editor: EditorSpec): string => canonicalJson(coreSpec(trainingSpec(editor)));
+  if (isTrained(plain.editor) && candidates.some(({ editor }) => learns(editor) !== learns(plain.editor))) {
+    const path = [...from, "path"];
+    problems.push({
+      place: source.locate(path),
+      text: `expected an option that only edits depend on for \`${path.join(".")}\` but received "${option}", which decides what the editor learns; sweep it`,
+    });
+  }
+  return { option: `editor.${option}`, candidates, edits };
 }
 
 /** What overrides say about the options at `home`: they win over a data set's parts too. */

@@ -65,7 +65,14 @@ export function withMicroBatch(suite: SuiteConfig, microBatch: number): SuiteCon
     const { editor } = method.config;
     if (!("microBatch" in editor)) return method;
     const other = { ...editor, microBatch };
-    return { ...method, config: { ...method.config, editor: other } };
+    const tune = method.tune && {
+      ...method.tune,
+      candidates: method.tune.candidates.map((one) => {
+        const tried = { ...one.editor, microBatch };
+        return { ...one, editor: tried };
+      }),
+    };
+    return { ...method, config: { ...method.config, editor: other }, tune };
   };
   return {
     ...suite,

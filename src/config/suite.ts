@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { EDITORS, type EditorKind } from "../editors/registry.js";
+import { EDITORS, type EditorKind, type EditorSpec } from "../editors/registry.js";
 import type { EvaluationConfig } from "./evaluation.js";
 import { trainingSchema } from "./training.js";
 
@@ -59,11 +59,22 @@ const datasetEntrySchema = z.strictObject({
   evaluation: part.optional(),
 });
 
+export const tuneSchema = z.strictObject({
+  path: z.string().regex(/^[A-Za-z0-9.]+$/),
+  values: distinct(z.number()),
+  edits: z.int().positive().default(50),
+});
+
 const methodEntrySchema = z.strictObject({
   /** Another method whose options this one starts from. */
   like: z.string().optional(),
   editor: part.optional(),
   training: part.optional(),
+  /**
+   * One option, by its path below `editor`, and values of which the best is chosen for every data set and K: by ES − DD
+   * of so many edits of the validation split.
+   */
+  tune: tuneSchema.optional(),
   /** One option, by its path below the method, and its values: a method each. */
   sweep: z
     .record(z.string().regex(/^(editor|training)\.[A-Za-z0-9.]+$/), distinct(z.unknown(), JSON.stringify))
@@ -104,9 +115,20 @@ export interface SweepPoint {
   readonly value: string;
 }
 
+/** Values of an option to choose from, by what they do on the validation split. */
+export interface Tune {
+  /** Path of the option below the method: `editor.editLearningRate`. */
+  readonly option: string;
+  /** Each with all options of the editor. */
+  readonly candidates: readonly { readonly value: number; readonly editor: EditorSpec }[];
+  /** Edits each is tried on. */
+  readonly edits: number;
+}
+
 export interface SuiteMethod {
   readonly config: MethodConfig;
   readonly sweep: SweepPoint | null;
+  readonly tune: Tune | null;
 }
 
 /** All that holds for one data set of a suite, with nothing left to merge. */

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { EditTextForm } from "../tokenizers/edit_text_form.js";
 import { enn } from "./enn.js";
+import { mend } from "./mend.js";
 import type { ModelSource } from "./model_source.js";
 import { seprog } from "./seprog.js";
 import { serac } from "./serac.js";
@@ -13,6 +14,8 @@ export interface EditorUse {
   readonly needsGoldEdits: boolean;
   /** Whether a question with a scope logit of at most 0 gets the base's own computation, to the bit. */
   readonly leavesGatedOffAlone: boolean;
+  /** Whether it keeps answers at edit time: edits then come with out-of-scope questions of the train split. */
+  readonly needsOutScope?: boolean;
 }
 
 /** Options of training that a method's authors set otherwise than the defaults of `training`. */
@@ -55,7 +58,7 @@ export interface EditorDefinition<Spec extends z.ZodObject = z.ZodObject> {
 }
 
 /** A new editor adds one line here. */
-export const EDITORS = { enn, seprog, serac } as const;
+export const EDITORS = { enn, mend, seprog, serac } as const;
 
 export type EditorKind = keyof typeof EDITORS;
 export type EditorSpec = { [Kind in EditorKind]: z.infer<(typeof EDITORS)[Kind]["spec"]> }[EditorKind];

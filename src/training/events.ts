@@ -4,7 +4,7 @@ export type Figures = { readonly [name: string]: number };
 
 export interface ProgressEvent {
   readonly type: "progress";
-  readonly phase: "train" | "validate" | "pretrain" | "evaluate" | "measure" | "prepare";
+  readonly phase: "train" | "validate" | "pretrain" | "evaluate" | "measure" | "prepare" | "tune";
   /** Steps done, of `total`. */
   readonly step: number;
   readonly total: number;
