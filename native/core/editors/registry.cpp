@@ -7,6 +7,7 @@
 #include "editor.h"
 #include "enn/enn.h"
 #include "seprog/seprog.h"
+#include "slag/slag.h"
 
 namespace seprog {
 namespace {
@@ -17,6 +18,7 @@ const std::map<std::string, Maker>& makers() {
   static const std::map<std::string, Maker> table = {
       {"enn", makeEnn},
       {"seprog", makeSeprog},
+      {"slag", makeSlag},
   };
   return table;
 }

@@ -33,6 +33,8 @@ constexpr Handled kHandled[] = {
     {"tokenizer", "gpt2", nullptr},
     {"metrics", "", nullptr},
     {"checkpoint", "", checkCheckpoint},
+    {"slag", "bart", checkSlag},
+    {"slag", "bert", checkSlag},
     {"enn", "t5", checkEnn},
     {"enn", "bart", checkEnn},
     {"enn", "gpt2", checkEnn},
