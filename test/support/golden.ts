@@ -12,6 +12,7 @@ export const HANDLED_KINDS: Readonly<Record<string, string>> = {
   prefix: "../../native/core/tests/golden_test.cpp",
   seprog_step: "../../native/core/tests/golden_test.cpp",
   checkpoint: "../../native/core/tests/golden_test.cpp",
+  ft: "../../native/core/tests/golden_test.cpp",
   tokenizer: "tokenizer.test.ts",
 };
 

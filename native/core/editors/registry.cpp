@@ -6,6 +6,7 @@
 #include "../error.h"
 #include "editor.h"
 #include "enn/enn.h"
+#include "ft.h"
 #include "seprog/seprog.h"
 #include "slag/slag.h"
 
@@ -17,6 +18,7 @@ using Maker = std::function<std::shared_ptr<Editor>(const Json&, std::shared_ptr
 const std::map<std::string, Maker>& makers() {
   static const std::map<std::string, Maker> table = {
       {"enn", makeEnn},
+      {"ft", makeFt},
       {"seprog", makeSeprog},
       {"slag", makeSlag},
   };

@@ -1,0 +1,33 @@
+// What FT minimises: the edits' loss, or that and how far answers to other questions move (ft.md section 3).
+#pragma once
+
+#include "../train/edit_loss.h"
+
+namespace seprog {
+
+/// Edit: L_edit. Kl: KL(base ‖ edited) on one row a step + c · L_edit. Total: λ · KL on all rows + (1−λ) · L_edit.
+enum class FtObjective { Edit, Kl, Total };
+
+struct FtWeights {
+  FtObjective objective = FtObjective::Edit;
+  double editWeight = 1e-2;  // c
+  double lambda = 0.3;
+};
+
+/// The rows whose answers are kept at a step: the next of all in turn (Kl), or all (Total).
+PairRows keptRows(FtObjective objective, const PairRows& outScope, int64_t step);
+
+struct FtLoss {
+  EditLoss edit;        // `gradients` are those of `total`
+  double locality = 0;  // KL(original ‖ edited), mean over tokens; 0 where the objective has no such term
+  double total = 0;
+};
+
+/// `leaves` are the weights of `edited` to differentiate for. Without gradients, or where every edit is right,
+/// there is no step to make and the locality term is left out. Throws DATA_INVALID for an objective that needs
+/// out-of-scope rows without any.
+FtLoss ftLoss(const FtWeights& weights, const Model& original, const Model& edited, const TensorTable& leaves,
+              const PairRows& edits, const PairRows& kept, bool withGradients, int64_t microBatch,
+              JobContext& context);
+
+}  // namespace seprog
