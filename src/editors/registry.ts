@@ -5,6 +5,7 @@ import { mend } from "./mend.js";
 import type { ModelSource } from "./model_source.js";
 import { seprog } from "./seprog.js";
 import { serac } from "./serac.js";
+import { slag } from "./slag.js";
 
 /** How an editor with given options is used and what its answers mean. */
 export interface EditorUse {
@@ -58,7 +59,7 @@ export interface EditorDefinition<Spec extends z.ZodObject = z.ZodObject> {
 }
 
 /** A new editor adds one line here. */
-export const EDITORS = { enn, mend, seprog, serac } as const;
+export const EDITORS = { enn, mend, seprog, serac, slag } as const;
 
 export type EditorKind = keyof typeof EDITORS;
 export type EditorSpec = { [Kind in EditorKind]: z.infer<(typeof EDITORS)[Kind]["spec"]> }[EditorKind];

@@ -13,6 +13,8 @@ export const HANDLED_KINDS: Readonly<Record<string, string>> = {
   seprog_step: "../../native/core/tests/golden_test.cpp",
   checkpoint: "../../native/core/tests/golden_test.cpp",
   ft: "../../native/core/tests/golden_test.cpp",
+  serac: "../../native/core/tests/golden_test.cpp",
+  slag: "../../native/core/tests/golden_test.cpp",
   tokenizer: "tokenizer.test.ts",
 };
 
