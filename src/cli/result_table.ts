@@ -2,7 +2,7 @@ import { drawdownOrder } from "../report/ablation_order.js";
 import { HEADLINE_COLUMNS } from "../report/columns.js";
 import { resultTable } from "../report/content.js";
 import { Grid } from "../report/grid.js";
-import { differenceTables, meanTables } from "../report/grid_tables.js";
+import { comparisonTables } from "../report/grid_tables.js";
 import type { RunData } from "../report/run_data.js";
 import { toSeries } from "../report/series.js";
 import { textTable } from "../report/text_table.js";
@@ -15,7 +15,7 @@ export function printTables(run: RunData, stream: NodeJS.WritableStream = proces
   );
   const tables =
     grid.methods.length > 1
-      ? [...meanTables(grid), ...differenceTables(grid)]
+      ? comparisonTables(grid)
       : toSeries(run.summary.cells).map((series) => resultTable(series, HEADLINE_COLUMNS));
   for (const table of tables) stream.write(`\n${textTable(table)}\n`);
   const order = drawdownOrder(grid);

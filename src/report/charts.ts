@@ -45,6 +45,9 @@ const PALETTE = [
   "#17a2b8",
   "#8a6d5a",
   "#7f8c8d",
+  "#5b5fc7",
+  "#4f8f3a",
+  "#a3476f",
 ];
 /** Takes the colour of the surrounding text, so that one picture serves light and dark pages. */
 export const INK = "currentColor";

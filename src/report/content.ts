@@ -3,10 +3,13 @@ import { drawdownOrder } from "./ablation_order.js";
 import { baseTable } from "./base_table.js";
 import { type Chart, lineCharts } from "./charts.js";
 import { type Column, type ColumnHead, DETAIL_COLUMNS, HEADLINE_COLUMNS } from "./columns.js";
+import { editingTables, tuningTable } from "./editing_tables.js";
 import { Grid } from "./grid.js";
 import { comparisonCharts } from "./grid_charts.js";
-import { differenceTables, meanTables } from "./grid_tables.js";
+import { comparisonTables } from "./grid_tables.js";
 import { overBudgetText } from "./number_format.js";
+import { allPairTests } from "./paired_tables.js";
+import { retentionCharts } from "./retention_charts.js";
 import type { RunData } from "./run_data.js";
 import { readSamples, type SampleGroup } from "./samples.js";
 import { meanOver, type Series, toSeries } from "./series.js";
@@ -45,6 +48,8 @@ export interface ReportContent {
   /** Methods side by side; empty with one method. */
   readonly comparison: readonly ResultTable[];
   readonly base: ResultTable;
+  /** What was tuned, and what fitting weights to edits took. */
+  readonly editing: readonly ResultTable[];
   readonly headline: readonly ResultTable[];
   readonly details: readonly ResultTable[];
   readonly charts: readonly Chart[];
@@ -55,10 +60,8 @@ export interface ReportContent {
 export async function reportContent(run: RunData): Promise<ReportContent> {
   const { summary } = run;
   const series = toSeries(summary.cells);
-  const grid = new Grid(
-    run.cells.map(({ result }) => result),
-    summary.overBudget,
-  );
+  const results = run.cells.map(({ result }) => result);
+  const grid = new Grid(results, summary.overBudget);
   const isComparison = grid.methods.length > 1;
   const order = drawdownOrder(grid);
   return {
@@ -67,11 +70,15 @@ export async function reportContent(run: RunData): Promise<ReportContent> {
     findings: order === null ? [] : [order],
     notes: notesOf(run),
     series,
-    comparison: isComparison ? [...meanTables(grid), ...differenceTables(grid)] : [],
+    comparison: comparisonTables(grid),
+    editing: [tuningTable(results) ?? [], editingTables(results)].flat(),
     base: baseTable(summary),
     headline: series.map((one) => resultTable(one, HEADLINE_COLUMNS)),
-    details: series.map((one) => resultTable(one, DETAIL_COLUMNS)),
-    charts: isComparison ? comparisonCharts(grid, summary.cells) : lineCharts(series),
+    details: [allPairTests(grid) ?? [], series.map((one) => resultTable(one, DETAIL_COLUMNS))].flat(),
+    charts: [
+      ...(isComparison ? comparisonCharts(grid, summary.cells) : lineCharts(series)),
+      ...retentionCharts(results),
+    ],
     samples: await readSamples(run),
     environment: flatten(summary.environment),
   };
@@ -91,7 +98,20 @@ function notesOf({ summary: { notes, missing, overBudget } }: RunData): string[]
 
 function subtitle(cells: readonly SummaryCell[]): string {
   const distinct = (pick: (cell: SummaryCell) => string): string => [...new Set(cells.map(pick))].join(", ");
-  return `${distinct((cell) => cell.method)} on ${distinct((cell) => cell.model)}, edits of ${distinct((cell) => cell.dataset)}`;
+  const schedules = [...new Set(cells.map(({ schedule }) => schedule))].map(scheduleWords);
+  return `${distinct((cell) => cell.method)} on ${distinct((cell) => cell.model)}, edits of ${distinct((cell) => cell.dataset)}${schedules.join(", or")}`;
+}
+
+/** How edits were made, where not all at once. */
+function scheduleWords(schedule: string): string {
+  if (schedule === "simultaneous") return "";
+  const [, when = schedule, gap, count] = /^(immediate|final|gap=(\d+))(?: by (\d+))?$/.exec(schedule) ?? [];
+  const made = count === undefined ? "one after the other" : `${count} at a time, one step after the other`;
+  const asked =
+    gap === undefined
+      ? { immediate: "right after each", final: "after the last" }[when]
+      : `${gap} edits later`;
+  return `, edits made ${made} and asked about ${asked ?? when}`;
 }
 
 export function resultTable({ name, cells }: Series, columns: readonly Column[]): ResultTable {

@@ -15,6 +15,21 @@ export interface GridMethod {
   readonly sweep: CellResult["cell"]["sweep"];
 }
 
+/** The values of a cell's episodes, from the results of one method or two. */
+type ValuesOf = (results: readonly (CellResult | undefined)[]) => readonly (number | null)[];
+
+/** First method − second, episode by episode; nothing where they were not asked the same. */
+const differencesIn =
+  (figure: GridFigure): ValuesOf =>
+  ([ours, theirs]) => {
+    if (ours?.provenance.episodesChecksum !== theirs?.provenance.episodesChecksum) return [];
+    const base = theirs?.perEpisode[figure] ?? [];
+    return (ours?.perEpisode[figure] ?? []).map((value, episode) => {
+      const other = base[episode] ?? null;
+      return value === null || other === null ? null : value - other;
+    });
+  };
+
 /** The results of a run by data set and method, for figures over K. */
 export class Grid {
   readonly datasets: readonly string[];
@@ -57,21 +72,37 @@ export class Grid {
     reference: string,
     datasets: readonly string[],
   ): GridEstimate | null {
-    return this.#estimate(datasets, [method, reference], ([ours, theirs]) => {
-      if (ours?.provenance.episodesChecksum !== theirs?.provenance.episodesChecksum) return [];
-      const base = theirs?.perEpisode[figure] ?? [];
-      return (ours?.perEpisode[figure] ?? []).map((value, episode) => {
-        const other = base[episode] ?? null;
-        return value === null || other === null ? null : value - other;
-      });
-    });
+    return this.#estimate(datasets, [method, reference], differencesIn(figure));
+  }
+
+  /** The differences themselves, by data set, K and seed; weighted to make their mean. */
+  pairedStrata(
+    figure: GridFigure,
+    method: string,
+    reference: string,
+    datasets: readonly string[],
+  ): Stratum[] | null {
+    const complete = this.#complete(datasets, [method, reference], differencesIn(figure));
+    if (complete.length === 0) return null;
+    return complete.flatMap((strata) =>
+      strata.map(({ values, weight }) => ({ values, weight: weight / complete.length })),
+    );
   }
 
   #estimate(
     datasets: readonly string[],
     methods: readonly string[],
-    valuesOf: (results: readonly (CellResult | undefined)[]) => readonly (number | null)[],
+    valuesOf: ValuesOf,
   ): GridEstimate | null {
+    const complete = this.#complete(datasets, methods, valuesOf);
+    const overSeeds = meanOverSeeds(complete.map((strata) => meanOfStrata(strata)));
+    if (overSeeds !== null) return { ...overSeeds, over: "seeds" };
+    const overEpisodes = stratifiedMean(complete[0] ?? []);
+    return overEpisodes && { ...overEpisodes, over: "episodes" };
+  }
+
+  /** The strata of each seed that has all cells, with values in all of them. */
+  #complete(datasets: readonly string[], methods: readonly string[], valuesOf: ValuesOf): Stratum[][] {
     const seedsOf = datasets.map(
       (dataset) => new Set(this.#cells(dataset, methods[0]).map(({ cell }) => cell.seed)),
     );
@@ -92,14 +123,10 @@ export class Grid {
       }
       return strata;
     };
-    const complete = seeds.flatMap((seed) => {
+    return seeds.flatMap((seed) => {
       const strata = strataOf(seed);
       return strata === null || strata.some(({ values }) => values.length === 0) ? [] : [strata];
     });
-    const overSeeds = meanOverSeeds(complete.map((strata) => meanOfStrata(strata)));
-    if (overSeeds !== null) return { ...overSeeds, over: "seeds" };
-    const overEpisodes = stratifiedMean(complete[0] ?? []);
-    return overEpisodes && { ...overEpisodes, over: "episodes" };
   }
 
   #cells(dataset: string, method?: string): CellResult[] {

@@ -132,7 +132,8 @@ function barChart(grid: Grid, methods: readonly GridMethod[], figure: GridFigure
     legend: legendOf(names),
     spec: {
       ...frame(),
-      width: 330,
+      // Bars of many methods keep a width that can be told apart.
+      width: Math.max(330, 10 * bars.length),
       height: 220,
       data: { values: bars },
       layer: [

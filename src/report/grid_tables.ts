@@ -1,11 +1,49 @@
+import { EDITORS } from "../editors/registry.js";
 import type { OverBudget } from "../evaluation/records.js";
 import type { ColumnHead } from "./columns.js";
 import type { ResultCell, ResultTable } from "./content.js";
 import type { Grid, GridEstimate, GridFigure } from "./grid.js";
 import { interval, overBudgetText, share, signed } from "./number_format.js";
+import { referenceTests } from "./paired_tables.js";
 
 const NAMES: Readonly<Record<GridFigure, string>> = { ES: "Edit success ES", DD: "Drawdown DD" };
 const FIGURES = ["ES", "DD"] as const;
+
+/** More methods than this stand in rows, not in columns. */
+const MOST_COLUMNS = 5;
+
+/** What a run of several methods comes to: their means over K, and how they differ. */
+export function comparisonTables(grid: Grid): ResultTable[] {
+  if (grid.methods.length < 2) return [];
+  const tests = referenceTests(grid) ?? [];
+  if (grid.methods.length > MOST_COLUMNS) return [methodTable(grid), tests].flat();
+  return [meanTables(grid), differenceTables(grid), tests].flat();
+}
+
+/** Means over K in the shape of the literature: a row a method, ES and DD of every data set side by side. */
+export function methodTable(grid: Grid): ResultTable {
+  const scopes = grid.datasets.map((dataset) => ({ name: dataset, datasets: [dataset] }));
+  const all = grid.datasets.length > 1 ? [{ name: "mean", datasets: grid.datasets }] : [];
+  const columns = [...scopes, ...all].flatMap(({ name, datasets }) =>
+    FIGURES.map((figure) => ({ figure, datasets, title: `${name} ${figure}` })),
+  );
+  const over = new Set<string>();
+  const rows = grid.methods.map(({ name }) => ({
+    label: name,
+    cells: columns.map(({ figure, datasets }) => {
+      const estimate = grid.mean(figure, name, datasets);
+      if (estimate !== null) over.add(estimate.over);
+      return cell(estimate, share, grid.overBudget(name, datasets));
+    }),
+    isMean: false,
+  }));
+  return {
+    title: `ES and DD of every method, mean over K; 95 % intervals over ${[...over].join(" or ") || "episodes"}`,
+    corner: "method",
+    columns: columns.map(({ figure, title }) => ({ title, help: `${NAMES[figure]}, mean over K` })),
+    rows,
+  };
+}
 
 /** Means over K of every method, a row a data set; ES and DD apart. */
 export function meanTables(grid: Grid): ResultTable[] {
@@ -83,4 +121,6 @@ const VARIANT_HELP: Readonly<Record<string, string>> = {
   noatt: "SEPROG with the mean of all edits in place of attention",
 };
 
-const helpOf = (variant: string): string => VARIANT_HELP[variant] ?? variant;
+const TITLES = new Map(Object.values(EDITORS).map(({ kind, title }) => [kind, title]));
+
+const helpOf = (variant: string): string => VARIANT_HELP[variant] ?? TITLES.get(variant) ?? variant;

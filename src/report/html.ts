@@ -35,12 +35,13 @@ ${content.comparison.length > 0 ? `<h2>Methods compared</h2>\n${content.comparis
 <div class="grid">${charts.join("\n")}</div>
 <h2>Before any edit</h2>
 ${tableCard(content.base)}
+${content.editing.length > 0 ? `<h2>What editing took</h2>\n${folded(content, content.editing)}` : ""}
 <h2>Results</h2>
 ${folded(content, content.headline)}
 <h2>More figures</h2>
 ${folded(content, content.details)}
 <h2>What the columns mean</h2>
-<div class="card">${legend([...content.comparison, content.base, ...content.headline, ...content.details])}</div>
+<div class="card">${legend([...content.comparison, content.base, ...content.editing, ...content.headline, ...content.details])}</div>
 ${content.notes.length > 0 ? `<h2>Notes</h2>\n<div class="card"><ul>${content.notes.map((note) => `<li>${escapeHtml(note)}</li>`).join("")}</ul></div>` : ""}
 ${content.samples.length > 0 ? `<h2>A sample of edits</h2>\n${content.samples.map(sampleCard).join("\n")}` : ""}
 <h2>Environment</h2>
@@ -55,7 +56,7 @@ ${content.samples.length > 0 ? `<h2>A sample of edits</h2>\n${content.samples.ma
 function folded({ comparison }: ReportContent, tables: readonly ResultTable[]): string {
   const cards = tables.map(tableCard).join("\n");
   if (comparison.length === 0) return cards;
-  return `<details><summary>${tables.length} tables, one a method and data set</summary>\n${cards}\n</details>`;
+  return `<details><summary>${tables.length === 1 ? "1 table" : `${tables.length} tables`}</summary>\n${cards}\n</details>`;
 }
 
 function chartLegend(entries: readonly LegendEntry[]): string {

@@ -10,11 +10,18 @@ export function markdownReport(content: ReportContent): string {
     ...content.findings.map(escapeMarkdown),
     ...content.comparison.map(section),
     section(content.base),
+    ...content.editing.map(section),
     ...content.headline.map(section),
     "## More figures",
     ...content.details.map((table) => `### ${escapeMarkdown(table.title)}\n\n${resultMarkdown(table)}`),
     "## What the columns mean",
-    legend([...content.comparison, content.base, ...content.headline, ...content.details]),
+    legend([
+      ...content.comparison,
+      content.base,
+      ...content.editing,
+      ...content.headline,
+      ...content.details,
+    ]),
     ...(content.notes.length > 0
       ? ["## Notes", content.notes.map((note) => `- ${escapeMarkdown(note)}`).join("\n")]
       : []),

@@ -20,7 +20,7 @@ export interface EditTextForm {
    * @param answers of the base model
    */
   write(
-    edit: Required<EditWords>,
+    edit: EditWords & { readonly prediction: string },
     separator: string,
     answers: AnswerKind,
   ): string | readonly [string, string];
