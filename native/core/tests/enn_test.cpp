@@ -82,6 +82,54 @@ TEST(Enn, TwoStagesAreOneGraphOnEveryFamily) {
   }
 }
 
+Model inDouble(const Model& model, uint64_t noise) {
+  TensorTable table;
+  for (const auto& [name, tensor] : model.weights.flatten()) {
+    table.emplace(name,
+                  (tensor + Random(noise, name).normalTensor(tensor.sizes().vec(), 0, 0.1)).to(at::kDouble));
+  }
+  return {model.architecture, Weights(std::move(table)), model.device};
+}
+
+TEST(Enn, GradientsAreCentralDifferencesWithReferencesHeldFixed) {
+  constexpr double kStep = 1e-6;
+  for (const Json& config : {tiny::config(), tiny::bartConfig(), tiny::bertConfig(), tiny::gpt2Config()}) {
+    const Model original = inDouble(*modelOf(config), 1);
+    const Model start = inDouble(*modelOf(config), 2);
+    const EpisodeBatch batch = episodesFor(original, 7, 1, 5);
+    EnnParameters parameters = parametersOf(start, 0.2);
+    parameters.innerRate_M = parameters.innerRate_M.to(at::kDouble);
+    EnnSpec spec;
+    spec.microBatch = 2;
+    TensorTable direction;
+    for (const auto& [name, tensor] : parameters.theta) {
+      direction.emplace(name, Random(3, name).normalTensor(tensor.sizes().vec(), 0, 1).to(at::kDouble));
+    }
+    const auto value = [&](double by) {
+      TensorTable theta;
+      for (const auto& [name, tensor] : parameters.theta)
+        theta.emplace(name, tensor + by * direction.at(name));
+      const Model trained{start.architecture, Weights(theta), start.device};
+      const InnerPass pass = innerPass(
+          trained, innerLoop(*start.architecture, spec, parameters.innerRate_M + by), batch.edits, quiet);
+      const Model edited{start.architecture, trained.weights.with(pass.weights[1]), start.device};
+      return spec.cEdit * editLoss(edited, {}, batch.inScope, {}, false, quiet).loss +
+             spec.cLoc * localityLoss(start, edited, {}, batch.outScope, false, quiet).loss +
+             spec.cBase * localityLoss(original, trained, {}, batch.outScope, false, quiet).loss;
+    };
+    const double slope = (value(kStep) - value(-kStep)) / (2 * kStep);
+    for (const Hypergradient way : {Hypergradient::TwoStage, Hypergradient::CreateGraph}) {
+      spec.hypergradient = way;
+      const EnnLosses losses = ennGradients(original, parameters, spec, batch, quiet);
+      double along = losses.innerRate_M.sum().item<double>();
+      for (const auto& [name, gradient] : losses.theta) {
+        along += (gradient * direction.at(name)).sum().item<double>();
+      }
+      EXPECT_NEAR(along, slope, 1e-3 * std::abs(slope)) << start.architecture->family();
+    }
+  }
+}
+
 TEST(Enn, LossIsTheMeanOverEpisodesAndTheirRegroupings) {
   const auto base = tiny::model();
   const EnnParameters parameters = parametersOf(*base, 0.3);
