@@ -204,6 +204,29 @@ TEST(SlagSpec, OtherRowsStayInTheEpisodeAndRepeatNone) {
   EXPECT_TRUE(otherRowsOf(5, 4, 0).empty());
 }
 
+Model inDouble(const Model& model) {
+  TensorTable table;
+  for (const auto& [name, tensor] : model.weights.flatten()) table.emplace(name, tensor.to(at::kDouble));
+  return {model.architecture, Weights(std::move(table)), model.device};
+}
+
+Hypernetwork inDouble(const Hypernetwork& network) {
+  TensorTable table;
+  for (const auto& [name, tensor] : network.parameters()) table.emplace(name, tensor.to(at::kDouble));
+  return network.with(std::move(table));
+}
+
+/// ‖a − b‖ / ‖b‖ over all entries, which must have the same names.
+double distance(const Gradients& a, const Gradients& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double apart = 0, length = 0;
+  for (const auto& [name, tensor] : b) {
+    apart += (a.at(name) - tensor).pow(2).sum().item<double>();
+    length += tensor.pow(2).sum().item<double>();
+  }
+  return std::sqrt(apart / length);
+}
+
 // slag.md test 5.
 TEST(SlagRun, StagesGiveTheGradientOfOneGraph) {
   for (const auto& [name, config] : families()) {
@@ -211,43 +234,55 @@ TEST(SlagRun, StagesGiveTheGradientOfOneGraph) {
     const Model base = createModel(config, 4, at::kCPU);
     const EpisodeBatch batch = episodesFor(*base.architecture, 6, 2, 3);
     const std::string more = R"(, "innerSteps": 3, "sequentialTrain": 2, "microBatch": 2, "maxScale": 4)";
-    const auto lossesBy = [&](const std::string& way) {
-      return slagLosses(base, Hypernetwork(readSpec(more + way), base).tracked(), batch, true, quiet);
+    const Hypernetwork stages(readSpec(more), base);
+    const Hypernetwork graph(readSpec(more + R"(, "hypergradient": "create_graph")"), base);
+    const auto lossesOf = [&](const Model& model, const Hypernetwork& network) {
+      return slagLosses(model, network.tracked(), batch, true, quiet);
     };
-    const SlagLosses stages = lossesBy("");
-    const SlagLosses graph = lossesBy(R"(, "hypergradient": "create_graph")");
-    EXPECT_EQ(stages.gradients.size(), graph.gradients.size());
-    EXPECT_EQ(stages.gradients.size(), Hypernetwork(readSpec(), base).parameters().size());
-    for (const auto& [parameter, gradient] : graph.gradients) {
-      expectClose(stages.gradients.at(parameter), gradient, 2e-5, parameter);
-    }
-    for (const auto& [figureName, value] : graph.figures) {
-      EXPECT_NEAR(figure(stages.figures, figureName), value, 1e-5) << figureName;
+    const SlagLosses single = lossesOf(base, stages);
+    EXPECT_EQ(single.gradients.size(), stages.parameters().size());
+    EXPECT_LT(distance(single.gradients, lossesOf(base, graph).gradients), 1e-5);
+    const Model exact = inDouble(base);
+    const SlagLosses byStages = lossesOf(exact, inDouble(stages));
+    const SlagLosses byGraph = lossesOf(exact, inDouble(graph));
+    EXPECT_LT(distance(byStages.gradients, byGraph.gradients), 1e-12);
+    for (const auto& [figureName, value] : byGraph.figures) {
+      EXPECT_NEAR(figure(byStages.figures, figureName), value, 1e-10) << figureName;
+      EXPECT_NEAR(figure(single.figures, figureName), value, 1e-4) << figureName;
     }
   }
 }
 
-/// With one step an edit and one edit a run nothing is held constant that depends on the network: the gradient is
+/// With one step an edit and one edit a run nothing that depends on the network counts as a constant: the gradient is
 /// that of the loss.
-TEST(SlagRun, GradientsAreThoseOfTheLoss) {
+TEST(SlagRun, GradientsAreWhatCentralDifferencesSay) {
   for (const auto& [name, config] : families()) {
     SCOPED_TRACE(name);
-    const Model base = createModel(config, 4, at::kCPU);
+    const Model base = inDouble(createModel(config, 4, at::kCPU));
     const EpisodeBatch batch = episodesFor(*base.architecture, 6, 1, 3);
-    const Hypernetwork network(readSpec(R"(, "innerSteps": 1, "sequentialTrain": 1, "maxScale": 20)"), base);
+    const Hypernetwork network =
+        inDouble(Hypernetwork(readSpec(R"(, "innerSteps": 1, "sequentialTrain": 1, "maxScale": 20)"), base));
     const Gradients gradients = slagLosses(base, network.tracked(), batch, true, quiet).gradients;
-    const double norm = globalNorm(gradients);
-    const double step = 0.02;
-    const auto lossAt = [&](double distance) {
-      TensorTable moved;
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      TensorTable direction;
+      double along = 0;
       for (const auto& [parameter, tensor] : network.parameters()) {
-        const auto gradient = gradients.find(parameter);
-        moved.emplace(parameter,
-                      gradient == gradients.end() ? tensor : tensor + gradient->second * (distance / norm));
+        at::Tensor random = Random(seed, parameter).normalTensor(tensor.sizes().vec(), 0, 1).to(at::kDouble);
+        if (parameter == "embedding") random[0].zero_();  // its row that is not trained
+        along += (gradients.at(parameter) * random).sum().item<double>();
+        direction.emplace(parameter, random);
       }
-      return figure(slagLosses(base, network.with(moved), batch, false, quiet).figures, "loss");
-    };
-    EXPECT_NEAR((lossAt(step) - lossAt(-step)) / (2 * step), norm, 0.01 * norm);
+      const auto lossAt = [&](double by) {
+        TensorTable moved;
+        for (const auto& [parameter, tensor] : network.parameters()) {
+          moved.emplace(parameter, tensor + by * direction.at(parameter));
+        }
+        return figure(slagLosses(base, network.with(moved), batch, false, quiet).figures, "loss");
+      };
+      constexpr double kStep = 1e-6;
+      const double slope = (lossAt(kStep) - lossAt(-kStep)) / (2 * kStep);
+      EXPECT_NEAR(along, slope, 1e-3 * std::abs(slope)) << seed;
+    }
   }
 }
 
