@@ -8,6 +8,7 @@
 #include "enn/enn.h"
 #include "ft.h"
 #include "seprog/seprog.h"
+#include "serac/serac.h"
 #include "slag/slag.h"
 
 namespace seprog {
@@ -20,6 +21,7 @@ const std::map<std::string, Maker>& makers() {
       {"enn", makeEnn},
       {"ft", makeFt},
       {"seprog", makeSeprog},
+      {"serac", makeSerac},
       {"slag", makeSlag},
   };
   return table;

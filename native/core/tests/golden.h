@@ -86,6 +86,7 @@ void checkSeprogStep(Golden& golden);
 void checkContinuationFamily(Golden& golden);
 void checkContinuationPrefix(Golden& golden);
 void checkCheckpoint(Golden& golden);
+void checkSerac(Golden& golden);
 void checkFt(Golden& golden);
 void checkSlag(Golden& golden);
 void checkEnn(Golden& golden);

@@ -33,6 +33,8 @@ constexpr Handled kHandled[] = {
     {"tokenizer", "gpt2", nullptr},
     {"metrics", "", nullptr},
     {"checkpoint", "", checkCheckpoint},
+    {"serac", "t5", checkSerac},
+    {"serac", "bert", checkSerac},
     {"ft", "t5", checkFt},
     {"ft", "bart", checkFt},
     {"ft", "gpt2", checkFt},

@@ -3,43 +3,15 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/bmm.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/tensor.h>
 
-#include <algorithm>
 #include <limits>
-#include <numeric>
 
 #include "../../error.h"
 #include "../model_scorer.h"
+#include "../row_shares.h"
 #include "soft_gate.h"
 
 namespace seprog {
-namespace {
-
-at::Tensor indices(const std::vector<int64_t>& rows, const at::Device& device) {
-  return at::tensor(rows, at::kLong).to(device);
-}
-
-/// Where the target tokens of `rows` stand among all target tokens of the batch.
-std::vector<int64_t> placesOf(const std::vector<int64_t>& rows, const TokenRows& target) {
-  std::vector<int64_t> start(target.lengths.size() + 1, 0);
-  for (size_t b = 0; b < target.lengths.size(); ++b) start[b + 1] = start[b] + target.lengths[b];
-  std::vector<int64_t> places;
-  for (const int64_t b : rows) {
-    for (int64_t place = start[b]; place < start[b + 1]; ++place) places.push_back(place);
-  }
-  return places;
-}
-
-std::vector<int64_t> allRows(int64_t rows) {
-  std::vector<int64_t> all(rows);
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-
-}  // namespace
-
 PrefixedScorer::PrefixedScorer(std::shared_ptr<const Model> base, Model answering,
                                std::shared_ptr<const SeprogModules> modules,
                                std::shared_ptr<EditMemory> memory, Gate gate, Figures editFigures)
@@ -157,7 +129,7 @@ PrefixedScorer::Decision PrefixedScorer::decide(const Encoded& encoded, const Ro
   if (!prompted.rows.empty()) {
     const auto phase = context.phase("prompt");
     prompted.prompts_RPD =
-        modules_->prompts(h_BH.index_select(0, indices(prompted.rows, base_->device)));  // R9
+        modules_->prompts(h_BH.index_select(0, rowIndices(prompted.rows, base_->device)));  // R9
     decision.shares.push_back(std::move(prompted));
   }
   return decision;
@@ -167,7 +139,7 @@ template <typename Answer>
 void PrefixedScorer::eachShare(const Decision& decision, const Encoded& encoded, Answer&& answer) const {
   for (const Share& share : decision.shares) {
     const bool all = static_cast<int64_t>(share.rows.size()) == encoded.h_BSD.size(0);
-    answer(share, all ? encoded : encoded.select(indices(share.rows, base_->device)));
+    answer(share, all ? encoded : encoded.select(rowIndices(share.rows, base_->device)));
   }
 }
 
@@ -181,14 +153,15 @@ TokenScores PrefixedScorer::score(const PairRows& batch, const RowNotes& notes, 
   context.checkCancelled();
   const auto phase = context.phase("decode");
   eachShare(decision, encoded, [&](const Share& share, const Encoded& part) {
-    const Targets targets = all.select(indices(share.rows, base_->device));
+    const Targets targets = all.select(rowIndices(share.rows, base_->device));
     const std::vector<int64_t> places = placesOf(share.rows, batch.target);
     const auto states = [&](const Prompt& prompt) {
       return answering_.architecture->targetStates(answering_.weights, part, targets, prompt);
     };
     const at::Tensor states_ND = states(modules_->promptOf(share.prompts_RPD));
     if (share.logit_R.defined()) {
-      scoreMixed(answering_, states_ND, states({}), share.logit_R.index_select(0, targets.rowOf_N), targets,
+      const Head head = answering_.architecture->head(answering_.weights);
+      scoreMixed(head, states_ND, head, states({}), share.logit_R.index_select(0, targets.rowOf_N), targets,
                  places, scores);
     } else {
       scoreStates(answering_, states_ND, targets, places, scores);
@@ -207,9 +180,9 @@ at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, const RowNotes& n
   const Decision decision = decide(encoded, notes, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
-  at::Tensor logits_NV;
+  GatheredLogits gathered(batch.target);
   eachShare(decision, encoded, [&](const Share& share, const Encoded& part) {
-    const Targets targets = all.select(indices(share.rows, base_->device));
+    const Targets targets = all.select(rowIndices(share.rows, base_->device));
     const auto logits = [&](const Prompt& prompt) {
       return answering_.architecture->targetLogits(answering_.weights, part, targets, prompt);
     };
@@ -217,17 +190,9 @@ at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, const RowNotes& n
     if (share.logit_R.defined()) {
       part_NV = mixLogProb(part_NV, logits({}), share.logit_R.index_select(0, targets.rowOf_N));
     }
-    if (static_cast<int64_t>(share.rows.size()) == batch.rows()) {
-      logits_NV = part_NV;
-      return;
-    }
-    if (!logits_NV.defined()) {
-      logits_NV =
-          at::empty({static_cast<int64_t>(batch.target.ids.size()), part_NV.size(1)}, part_NV.options());
-    }
-    logits_NV.index_copy_(0, indices(placesOf(share.rows, batch.target), base_->device), part_NV);
+    gathered.put(share.rows, part_NV);
   });
-  return logits_NV;
+  return gathered.take();
 }
 
 Generation PrefixedScorer::generate(const TokenRows& source, const RowNotes& notes,
@@ -237,27 +202,16 @@ Generation PrefixedScorer::generate(const TokenRows& source, const RowNotes& not
   Decision decision = decide(encoded, notes, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
-  std::vector<std::vector<int32_t>> answers(source.rows());
+  GatheredAnswers answers(source.rows());
   eachShare(decision, encoded, [&](const Share& share, const Encoded& part) {
     const auto start = [&](const Prompt& prompt) {
       return answering_.architecture->startDecode(answering_.weights, part, prompt);
     };
     std::unique_ptr<DecodeState> state = start(modules_->promptOf(share.prompts_RPD));
     if (share.logit_R.defined()) state = mixDecoding(std::move(state), start({}), share.logit_R);
-    const TokenRows tokens = generateTokens(*answering_.architecture, *state, part.source, options, context);
-    auto next = tokens.ids.begin();
-    for (size_t r = 0; r < share.rows.size(); ++r) {
-      answers[share.rows[r]].assign(next, next + tokens.lengths[r]);
-      next += tokens.lengths[r];
-    }
+    answers.put(share.rows, generateTokens(*answering_.architecture, *state, part.source, options, context));
   });
-  Generation generation;
-  for (const std::vector<int32_t>& answer : answers) {
-    generation.tokens.ids.insert(generation.tokens.ids.end(), answer.begin(), answer.end());
-    generation.tokens.lengths.push_back(static_cast<int32_t>(answer.size()));
-  }
-  generation.scope = std::move(decision.scope);
-  return generation;
+  return {answers.take(), std::move(decision.scope)};
 }
 
 }  // namespace seprog

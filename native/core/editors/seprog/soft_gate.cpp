@@ -42,17 +42,16 @@ at::Tensor mixLogProb(const at::Tensor& prompted_NV, const at::Tensor& plain_NV,
                        at::log_softmax(plain_NV, 1) + at::log_sigmoid(logit_N1.neg()));
 }
 
-void scoreMixed(const Model& model, const at::Tensor& prompted_ND, const at::Tensor& plain_ND,
-                const at::Tensor& logit_N, const Targets& targets, const std::vector<int64_t>& places_N,
-                TokenScores& scores) {
-  const Head head = model.architecture->head(model.weights);
+void scoreMixed(const Head& promptedHead, const at::Tensor& prompted_ND, const Head& plainHead,
+                const at::Tensor& plain_ND, const at::Tensor& logit_N, const Targets& targets,
+                const std::vector<int64_t>& places_N, TokenScores& scores) {
   const int64_t n = prompted_ND.size(0);
-  const int64_t rows = std::max(kRowGranule, kBlockElements / head.weight_VD.size(0));
+  const int64_t rows = std::max(kRowGranule, kBlockElements / plainHead.weight_VD.size(0));
   for (int64_t first = 0; first < n; first += rows) {
     const int64_t count = std::min(rows, n - first);
     const at::Tensor mixed_NV =
-        mixLogProb(applyHead(head, prompted_ND.narrow(0, first, count)),
-                   applyHead(head, plain_ND.narrow(0, first, count)), logit_N.narrow(0, first, count));
+        mixLogProb(applyHead(promptedHead, prompted_ND.narrow(0, first, count)),
+                   applyHead(plainHead, plain_ND.narrow(0, first, count)), logit_N.narrow(0, first, count));
     const at::Tensor labels_N1 = targets.labels_N.narrow(0, first, count).unsqueeze(1);
     const at::Tensor logProb_N = mixed_NV.gather(1, labels_N1).squeeze(1).to(at::kCPU).contiguous();
     const at::Tensor argmax_N = mixed_NV.argmax(1).to(at::kCPU, at::kInt).contiguous();
