@@ -1,4 +1,11 @@
-import { coreSpec, type EditorSpec, isTrained, trainingDefaults, trainingSpec } from "../editors/registry.js";
+import {
+  coreSpec,
+  type EditorSpec,
+  isTrained,
+  optionNames,
+  trainingDefaults,
+  trainingSpec,
+} from "../editors/registry.js";
 import { evaluationSchema } from "./evaluation.js";
 import { canonicalJson } from "./hash.js";
 import { isMapping, type Layer, layered } from "./layers.js";
@@ -185,17 +192,31 @@ function buildDataset(
   const text = checkConfig(textSchema, orEmpty(settled("text")), problems);
   const evaluation = checkConfig(evaluationSchema, orEmpty(settled("evaluation")), problems);
   const parts = ["editor", "training"];
-  const configs = methods.map(({ name, chain, sweep, tune, swept }) => {
+  const kindOf = ({ chain }: PlannedMethod): unknown =>
+    chain.map((method) => at(source.value, ["methods", method, "editor", "kind"])).findLast((kind) => kind);
+  const known = new Set(methods.flatMap((method) => optionNames(kindOf(method)) ?? []));
+  /** A data set's options of editors go to the methods that have them; what none has is told of as unknown. */
+  const editorOfDataset = (method: PlannedMethod): Layer[] => {
+    if (place === null) return [];
+    const from = [...place, "editor"];
+    const value = at(source.value, from);
+    const own = optionNames(kindOf(method));
+    if (!isMapping(value) || own === undefined) return [{ from, at: ["editor"], value }];
+    const meant = Object.keys(value).filter((option) => own.includes(option) || !known.has(option));
+    return [{ from, at: ["editor"], value: pick(value, meant) }];
+  };
+  const configs = methods.map((method) => {
+    const { name, chain, sweep, tune, swept } = method;
     const own = chain.at(-1) ?? name;
     const layers = [
-      ...chain.flatMap((method) => layer(["methods", method], parts)),
-      ...(place === null ? [] : layer(place, parts)),
-      ...chain.flatMap((method) => overriddenLayers(source, ["methods", method], overrides, parts)),
+      ...chain.flatMap((one) => layer(["methods", one], parts)),
+      ...editorOfDataset(method),
+      ...(place === null ? [] : layer(place, ["training"])),
+      ...chain.flatMap((one) => overriddenLayers(source, ["methods", one], overrides, parts)),
       ...swept,
     ];
     const home = ["methods", own];
-    const kind = at(layered(source, layers, home).value, ["editor", "kind"]);
-    const defaults: Layer = { from: home, at: ["training"], value: trainingDefaults(kind) };
+    const defaults: Layer = { from: home, at: ["training"], value: trainingDefaults(kindOf(method)) };
     const methodWith = (...more: Layer[]) =>
       checkConfig(methodSchema, orEmpty(layered(source, [defaults, ...layers, ...more], home)), problems);
     const config = methodWith();

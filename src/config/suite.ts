@@ -53,7 +53,7 @@ const datasetEntrySchema = z.strictObject({
   k: kSchema.optional(),
   seeds: seedsSchema.optional(),
   text: part.optional(),
-  /** Merged over every method's. */
+  /** Merged over every method's; options of the editor over those of methods that have them. */
   editor: part.optional(),
   training: part.optional(),
   evaluation: part.optional(),

@@ -23,6 +23,8 @@ export interface TrainingSamplerOptions {
   readonly mixedK: readonly number[];
   /** A step packs max(1, round(editsPerStep / K)) episodes. */
   readonly editsPerStep: number;
+  /** A step packs just so many, in place of `editsPerStep`. */
+  readonly episodesPerStep?: number | undefined;
   /** Labels of the record, or any answer of its relation. */
   readonly labels: "given" | "relation";
   /** Probability that an edit asks for what the base model says already. */
@@ -91,9 +93,9 @@ export class TrainingSampler {
   }
 
   next(): TrainingStep {
-    const { trainK, mixedK, editsPerStep } = this.#options;
+    const { trainK, mixedK, editsPerStep, episodesPerStep } = this.#options;
     const K = trainK === "mixed" ? this.#stream.rng.pick(mixedK) : trainK;
-    const count = Math.max(1, Math.round(editsPerStep / K));
+    const count = episodesPerStep ?? Math.max(1, Math.round(editsPerStep / K));
     return { K, episodes: Array.from({ length: count }, () => this.#episode(K)) };
   }
 

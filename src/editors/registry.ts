@@ -67,7 +67,6 @@ export type EditorSpec = { [Kind in EditorKind]: z.infer<(typeof EDITORS)[Kind][
 /** What the table holds for a spec's kind: its methods take that very spec. */
 const definitionOf = ({ kind }: EditorSpec): EditorDefinition => EDITORS[kind];
 
-export const editorTitle = (spec: EditorSpec): string => definitionOf(spec).title;
 export const hasMemory = (spec: EditorSpec): boolean => definitionOf(spec).hasMemory;
 export const isTrained = (spec: EditorSpec): boolean => definitionOf(spec).isTrained(spec);
 export const needsCalibration = (spec: EditorSpec): boolean => definitionOf(spec).needsCalibration(spec);
@@ -80,6 +79,12 @@ export const trainingSpec = (spec: EditorSpec): EditorSpec =>
   definitionOf(spec).trainingSpec(spec) as EditorSpec;
 export const coreSpec = (spec: EditorSpec): Partial<EditorSpec> => definitionOf(spec).coreSpec(spec);
 export const useOf = (spec: EditorSpec): EditorUse => definitionOf(spec).useOf(spec);
+
+/** Names of the options of a kind; undefined for what is no kind. */
+export const optionNames = (kind: unknown): readonly string[] | undefined => {
+  const found = Object.values<EditorDefinition>(EDITORS).find((definition) => definition.kind === kind);
+  return found && Object.keys(found.spec.shape);
+};
 
 /** Options of training that a method of this kind starts from; none for what is no kind. */
 export const trainingDefaults = (kind: unknown): TrainingDefaults =>

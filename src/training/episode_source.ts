@@ -81,11 +81,15 @@ function regrouped(batch: EpisodeBatch, smallerK: readonly number[]): EpisodeBat
   return { ...batch, regroupings: Int32Array.from(smallerK, (K) => rows / K) };
 }
 
-const samplerOptions = ({ k, kMixing, editsPerStep, ...rest }: TrainingConfig, seed: number) => ({
+const samplerOptions = (
+  { k, kMixing, editsPerStep, episodesPerStep, ...rest }: TrainingConfig,
+  seed: number,
+) => ({
   seed,
   trainK: "mixed" as const,
   mixedK: kMixing === "nested" ? [Math.max(...k)] : k,
   editsPerStep,
+  episodesPerStep,
   labels: rest.labels,
   keepShare: rest.keepShare,
   editPhrasing: rest.editPhrasing,
@@ -112,7 +116,7 @@ export async function validationEpisodes(
     return [
       new TrainingSampler(records, {
         ...samplerOptions({ ...training, k, kMixing: "drawn" }, 0),
-        editsPerStep: 1,
+        episodesPerStep: 1,
       }),
     ];
   });
@@ -145,6 +149,7 @@ export async function calibrationSample(
       ...samplerOptions(training, seed + i),
       mixedK: [K],
       editsPerStep: Math.ceil(CALIBRATION_EDITS / recordsOfDatasets.length),
+      episodesPerStep: undefined,
     }).next(),
   );
   return toBatch({ K, episodes: steps.flatMap(({ episodes }) => episodes) }, codec);

@@ -115,6 +115,20 @@ describe("training episodes", () => {
       expect(rows.lengths).toHaveLength(8);
   });
 
+  it("pack so many episodes whatever their K, where that is asked for", async () => {
+    const packed = trainingSchema.parse({ k: [1, 4], episodesPerStep: 3, validationEpisodes: 6 });
+    const source = new TrainingEpisodes([records], codec, packed, 0);
+    const sizes = new Set<number>();
+    for (let i = 0; i < 12; i++) {
+      const { batch } = await source.next();
+      expect(batch.episodes).toBe(3);
+      sizes.add(batch.edits.source.lengths.length);
+    }
+    expect(sizes).toEqual(new Set([3, 12]));
+    const validation = await validationEpisodes([records], codec, packed);
+    expect(validation.map(({ episodes }) => episodes)).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+
   it("take one in-scope pair an edit from an evaluation episode, a rephrase if there is one", async () => {
     const [episode] = evaluationEpisodes(records, 4, { outScope: { hardShare: 0, phrasing: "any" } });
     if (episode === undefined) throw new Error("expected an episode");
