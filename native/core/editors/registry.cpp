@@ -7,6 +7,7 @@
 #include "editor.h"
 #include "enn/enn.h"
 #include "ft.h"
+#include "mend/mend.h"
 #include "seprog/seprog.h"
 #include "serac/serac.h"
 #include "slag/slag.h"
@@ -20,6 +21,7 @@ const std::map<std::string, Maker>& makers() {
   static const std::map<std::string, Maker> table = {
       {"enn", makeEnn},
       {"ft", makeFt},
+      {"mend", makeMend},
       {"seprog", makeSeprog},
       {"serac", makeSerac},
       {"slag", makeSlag},

@@ -86,9 +86,10 @@ void checkSeprogStep(Golden& golden);
 void checkContinuationFamily(Golden& golden);
 void checkContinuationPrefix(Golden& golden);
 void checkCheckpoint(Golden& golden);
-void checkSerac(Golden& golden);
-void checkFt(Golden& golden);
-void checkSlag(Golden& golden);
 void checkEnn(Golden& golden);
+void checkSerac(Golden& golden);
+void checkSlag(Golden& golden);
+void checkFt(Golden& golden);
+void checkMend(Golden& golden);
 
 }  // namespace seprog

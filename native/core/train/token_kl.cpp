@@ -10,7 +10,7 @@
 namespace seprog {
 namespace {
 
-/// Calls use(first row, ln q, p, weightless gradient q − p) block by block.
+/// Calls use(first row, weightless gradient q − p) block by block.
 template <typename Use>
 at::Tensor eachBlock(const at::Tensor& p_ND, const Head& pHead, const at::Tensor& q_ND, const Head& qHead,
                      Use&& use) {
@@ -22,8 +22,10 @@ at::Tensor eachBlock(const at::Tensor& p_ND, const Head& pHead, const at::Tensor
     const at::Tensor logP_RV = at::log_softmax(applyHead(pHead, p_ND.narrow(0, first, count)), 1);
     const at::Tensor logQ_RV = at::log_softmax(applyHead(qHead, q_ND.narrow(0, first, count)), 1);
     const at::Tensor p_RV = logP_RV.exp();
-    kl_N.narrow(0, first, count).copy_((p_RV * (logP_RV - logQ_RV)).sum(1));
-    use(first, p_RV, logQ_RV);
+    const at::Tensor apart_RV = logQ_RV.exp() - p_RV;
+    // Σ (q − p) is 0 but for rounding: the same rounding of the two normalisers that would show in a small divergence.
+    kl_N.narrow(0, first, count).copy_((p_RV * (logP_RV - logQ_RV) + apart_RV).sum(1));
+    use(first, apart_RV);
   }
   return kl_N;
 }
@@ -32,8 +34,7 @@ at::Tensor eachBlock(const at::Tensor& p_ND, const Head& pHead, const at::Tensor
 
 at::Tensor tokenKl(const at::Tensor& p_ND, const Head& pHead, const at::Tensor& q_ND, const Head& qHead) {
   at::NoGradGuard noGrad;
-  return eachBlock(p_ND.detach(), pHead, q_ND.detach(), qHead,
-                   [](int64_t, const at::Tensor&, const at::Tensor&) {});
+  return eachBlock(p_ND.detach(), pHead, q_ND.detach(), qHead, [](int64_t, const at::Tensor&) {});
 }
 
 TokenKlGradients tokenKlGradients(const at::Tensor& p_ND, const Head& pHead, const at::Tensor& q_ND,
@@ -42,11 +43,10 @@ TokenKlGradients tokenKlGradients(const at::Tensor& p_ND, const Head& pHead, con
   const at::Tensor q = q_ND.detach();
   TokenKlGradients out;
   prepareGradients(q, qHead, trainHead, out.gradients);
-  out.kl_N = eachBlock(
-      p_ND.detach(), pHead, q, qHead, [&](int64_t first, const at::Tensor& p_RV, const at::Tensor& logQ_RV) {
-        const at::Tensor weight_R1 = weight_N.narrow(0, first, p_RV.size(0)).unsqueeze(1);
-        backThroughHead((logQ_RV.exp() - p_RV).mul_(weight_R1), q, first, qHead, out.gradients);
-      });
+  out.kl_N = eachBlock(p_ND.detach(), pHead, q, qHead, [&](int64_t first, const at::Tensor& apart_RV) {
+    const at::Tensor weight_R1 = weight_N.narrow(0, first, apart_RV.size(0)).unsqueeze(1);
+    backThroughHead(apart_RV * weight_R1, q, first, qHead, out.gradients);
+  });
   return out;
 }
 

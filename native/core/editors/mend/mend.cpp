@@ -1,0 +1,150 @@
+// The MEND editor: state, training step, edits. The losses stand in mend_losses.cpp, the way from edits to pseudo-
+// gradients and back in edit_update.cpp, the network in editor_network.cpp.
+#include "mend.h"
+
+#include <ATen/TensorOperators.h>
+
+#include <cinttypes>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include "../../error.h"
+#include "../overlay_scorer.h"
+#include "mend_checkpoint.h"
+#include "mend_losses.h"
+#include "mend_optimizer.h"
+
+namespace seprog {
+namespace {
+
+std::string hex(uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016" PRIx64, value);
+  return text;
+}
+
+class Mend : public Editor {
+ public:
+  Mend(const MendSpec& spec, std::shared_ptr<const Model> base)
+      : kind_("mend"),
+        base_(std::move(base)),
+        modules_(spec, *base_),
+        statistics_(modules_.groups().size()),
+        optimizer_(spec, modules_.parameters()) {}
+
+  const std::string& kind() const override { return kind_; }
+
+  Figures trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) override;
+  Figures validate(const EpisodeBatch& batch, JobContext& context) override;
+  void save(const std::string& directory, bool withOptimizer) const override;
+  void restore(const std::string& directory, bool withOptimizer) override;
+  std::string fingerprint() const override;
+  std::shared_ptr<Scorer> edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
+                               JobContext& context) override;
+
+ private:
+  const std::string& baseChecksum() const {
+    if (baseChecksum_.empty()) baseChecksum_ = hex(base_->weights.checksum());
+    return baseChecksum_;
+  }
+
+  std::string kind_;
+  std::shared_ptr<const Model> base_;
+  MendModules modules_;
+  Statistics statistics_;
+  MendOptimizer optimizer_;
+  mutable std::string fingerprint_;   // of the present parameters; empty: not computed since the last change
+  mutable std::string baseChecksum_;  // empty: not computed yet
+};
+
+/// Adds `share` times each figure.
+void addFigures(const Figures& figures, double share, Figures& means) {
+  if (means.empty()) {
+    for (const auto& [name, value] : figures) means.emplace_back(name, 0.0);
+  }
+  for (size_t i = 0; i < figures.size(); ++i) means[i].second += share * figures[i].second;
+}
+
+Figures Mend::trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) {
+  const std::vector<EpisodeRows> episodes = episodesOf(batch);
+  const double share = 1.0 / static_cast<double>(episodes.size());
+  Statistics statistics = statistics_;
+  Gradients gradients = zeroGradients(modules_.parameters());
+  Figures figures;
+  for (const EpisodeRows& episode : episodes) {
+    addFigures(trainingLosses(*base_, modules_, episode, share, statistics, gradients, context), share,
+               figures);
+  }
+  context.checkCancelled();
+  const auto phase = context.phase("update");
+  figures.emplace_back("gradNorm", optimizer_.step(modules_.parameters(), gradients, rate));
+  statistics_ = std::move(statistics);
+  fingerprint_.clear();
+  return figures;
+}
+
+Figures Mend::validate(const EpisodeBatch& batch, JobContext& context) {
+  const std::vector<EpisodeRows> episodes = episodesOf(batch);
+  Figures figures;
+  for (const EpisodeRows& episode : episodes) {
+    addFigures(validationLosses(*base_, modules_, episode, statistics_, context),
+               1.0 / static_cast<double>(episodes.size()), figures);
+  }
+  return figures;
+}
+
+void Mend::save(const std::string& directory, bool withOptimizer) const {
+  if (withOptimizer) optimizer_.save(directory);
+  writeMendCheckpoint(directory, modules_, statistics_, baseChecksum(), optimizer_.steps());
+}
+
+void Mend::restore(const std::string& directory, bool withOptimizer) {
+  MendCheckpoint checkpoint = readMendCheckpoint(directory, modules_, *base_, baseChecksum());
+  MendOptimizer optimizer(modules_.spec(), checkpoint.parameters);
+  if (withOptimizer) optimizer.restore(directory);
+  modules_ = modules_.with(std::move(checkpoint.parameters));
+  statistics_ = std::move(checkpoint.statistics);
+  optimizer_ = std::move(optimizer);
+  fingerprint_.clear();
+}
+
+std::string Mend::fingerprint() const {
+  if (fingerprint_.empty()) {
+    TensorTable all = modules_.parameters();
+    all.merge(statisticsTable(modules_, statistics_));
+    fingerprint_ = hex(Weights(std::move(all)).checksum());
+  }
+  return fingerprint_;
+}
+
+std::shared_ptr<Scorer> Mend::edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
+                                   JobContext& context) {
+  const std::string madeBy = "mend " + fingerprint();
+  const Weights* below = overlayBelow(*onto, *base_, madeBy);
+  demandRows(requests.edits, requests.edits.rows(), "edits");
+  if (requests.edits.rows() == 0) return onto;
+  const Model current{base_->architecture, below == nullptr ? base_->weights : *below, base_->device};
+  EditUpdate update(modules_, current, requests.edits, 0, context);
+  update.freeze(statistics_);
+  TensorTable edited = editedWeights(modules_, current.weights, update.pseudoGradients());
+  double squares = 0;
+  for (const auto& [name, weight] : edited) {
+    squares += (weight - current.weights.at(name)).square().sum().item<double>();
+  }
+  if (!std::isfinite(squares)) {
+    fail(
+        ErrorCode::NonFinite,
+        "expected finite weights for the edited model but received others; train the editor at a lower rate");
+  }
+  Figures figures = {{"innerLoss", update.loss()}, {"updateNorm", std::sqrt(squares)}};
+  return overlayScorer(base_, base_->weights.with(std::move(edited)), madeBy, std::move(figures));
+}
+
+}  // namespace
+
+std::shared_ptr<Editor> makeMend(const Json& spec, std::shared_ptr<const Model> base) {
+  return std::make_shared<Mend>(readMendSpec(spec), std::move(base));
+}
+
+}  // namespace seprog
