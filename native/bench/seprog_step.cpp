@@ -1,4 +1,4 @@
-// One side of bench/peers/seprog_step.py: SEPROG training steps on random weights and ids, asked for line by
+// One side of bench/peers/*_step.py: training steps of an editor on random weights and ids, asked for line by
 // line, so that both sides can take turns in the same minutes.
 //
 // usage: seprog_step FOLDER. FOLDER/task.json holds {config, spec, edits, source, text, target, ragged, seed,
@@ -15,7 +15,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "core/editors/seprog/seprog.h"
+#include "core/editors/editor.h"
 #include "core/instrument/counting_allocator.h"
 #include "core/instrument/meter.h"
 #include "core/instrument/process_memory.h"
@@ -62,7 +62,7 @@ void serve(const std::string& folder) {
   chooseMatmulBackend();  // as the engine does when it starts
   const auto seed = static_cast<uint64_t>(task.integer("seed"));
   const auto base = std::make_shared<const Model>(createModel(task.raw("config"), seed, at::kCPU));
-  const auto editor = makeSeprog(task.raw("spec"), base);
+  const auto editor = makeEditor(task.raw("spec"), base);
   const int64_t K = task.integer("edits");
   const bool ragged = task.boolean("ragged");
   const int64_t vocabulary = base->architecture->vocabulary();
@@ -72,12 +72,18 @@ void serve(const std::string& folder) {
   batch.inScope.target = randomRows(random, K, task.integer("target"), ragged, vocabulary);
   batch.outScope.source = randomRows(random, K, task.integer("source"), ragged, vocabulary);
   batch.editText = randomRows(random, K, task.integer("text"), ragged, vocabulary);
+  batch.outScope.target = randomRows(random, K, task.integer("target"), ragged, vocabulary);
+  batch.edits.source = randomRows(random, K, task.integer("source"), ragged, vocabulary);
+  batch.edits.target = randomRows(random, K, task.integer("target"), ragged, vocabulary);
 
   TensorTable episode;
   put(episode, "in", batch.inScope.source);
   put(episode, "target", batch.inScope.target);
   put(episode, "out", batch.outScope.source);
   put(episode, "text", batch.editText);
+  put(episode, "outTarget", batch.outScope.target);
+  put(episode, "edit", batch.edits.source);
+  put(episode, "editTarget", batch.edits.target);
   writeSafetensors(folder + "/episode.safetensors", episode);
   saveModel(*base, folder + "/base", "fp32");
   editor->save(folder, false);
