@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "core/editors/model_scorer.h"
+#include "core/instrument/counting_allocator.h"
+#include "core/instrument/meter.h"
 #include "core/io/atomic_file.h"
 #include "serac_parts.h"
 
@@ -80,6 +82,33 @@ TEST(Serac, RefusesCheckpointsOfOthers) {
   writeFileAtomic(torn / "editor.safetensors", whole.substr(0, whole.size() / 2));
   EXPECT_EQ(code(torn.path()), ErrorCode::CheckpointInvalid);
   EXPECT_EQ(editor->fingerprint(), fingerprint);
+}
+
+TEST(Serac, APeakDoesNotGrowWithTheEdits) {
+  installCountingAllocator();
+  const SeracWorld world(with(config(), R"({"d_model": 64, "d_ff": 256})"),
+                         with(distilbertConfig(), R"({"dim": 96, "hidden_dim": 384})"));
+  for (const char* variant : {"embedding", "cross_attention"}) {
+    const auto peakBytes = [&](int64_t edits, const char* rows) {
+      const auto editor =
+          world.editor(std::string(R"(, "scopeClassifier": ")") + variant + R"(", "microBatch": )" + rows);
+      Random random(4);
+      const auto texts = [&] { return tiny::rows(random, edits, 7, 7); };
+      EpisodeBatch batch;
+      batch.editText = texts();
+      batch.editPrefix = texts();
+      batch.inScope = {texts(), tiny::rows(random, edits, 2, 2)};
+      batch.outScope.source = texts();
+      Meter meter(c10::Device(c10::DeviceType::CPU));
+      JobContext context(nullptr, &meter);
+      editor->trainStep(batch, 1e-4, context);
+      const PhaseRecord total = meter.finish().total;
+      return static_cast<double>(total.peakBytes - total.baselineBytes);
+    };
+    const double few = peakBytes(8, "8");
+    EXPECT_LE(peakBytes(128, "8"), 1.2 * few) << variant;
+    EXPECT_GE(peakBytes(128, "1000"), 2 * few) << variant;  // what chunks save
+  }
 }
 
 /// Edits whose inputs name a subject and whose prefix ends with the answer, as tokens.
