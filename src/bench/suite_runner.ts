@@ -55,6 +55,15 @@ export type SuiteEvent =
       readonly folder: string;
       readonly etaMs: number | null;
     }
+  | {
+      readonly type: "planned";
+      readonly methods: number;
+      readonly datasets: number;
+      readonly Ks: number;
+      readonly seeds: number;
+      readonly cells: number;
+      readonly trainings: number;
+    }
   | { readonly type: "skipped"; readonly count: number; readonly total: number }
   | {
       readonly type: "cell";
@@ -101,6 +110,16 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
 
   const finished = await finishedCells(plan);
   const pending = plan.filter((cell) => !finished.has(cell.task.name));
+  const groups = groupByEditor(pending);
+  onEvent?.({
+    type: "planned",
+    methods: distinct(plan, ({ task }) => task.editor.methodName),
+    datasets: distinct(plan, ({ task }) => task.dataset),
+    Ks: distinct(plan, ({ task }) => task.K),
+    seeds: distinct(plan, ({ task }) => task.seed),
+    cells: plan.length,
+    trainings: groups.filter(([editor]) => needsTraining(editor)).length,
+  });
   onEvent?.({ type: "skipped", count: finished.size, total: plan.length });
   if (facts && (pending.length > 0 || !existsSync(join(folder, RUN_FILES.environment)))) {
     await writeJsonAtomically(join(folder, RUN_FILES.environment), describeEnvironment(facts));
@@ -114,7 +133,6 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
     failures.push({ label, error });
     onEvent?.({ type: "failed", label, error });
   };
-  const groups = groupByEditor(pending);
   const toTrain = groups.flatMap(([editor]) => (needsTraining(editor) ? [trainingOf(editor)] : []));
   const pace = new RunPace([...toTrain, ...pending.map(measuringOf)], options.jobs);
   const overBudget: OverBudget[] = [];
@@ -154,6 +172,9 @@ export async function runSuite(suite: SuiteConfig, options: SuiteRunOptions): Pr
   if (finished.size === 0 && first) throw first.error;
   return { ...(await conclude(suite, plan, { finished, overBudget }, folder)), failures };
 }
+
+const distinct = <Item>(items: readonly Item[], keyOf: (item: Item) => unknown): number =>
+  new Set(items.map(keyOf)).size;
 
 const trainingOf = ({ dataset }: PlannedEditor): PacedJob => ({ kind: "train", dataset });
 const measuringOf = ({ task: { dataset, K } }: PlannedCell): PacedJob => ({ kind: "cell", dataset, K });

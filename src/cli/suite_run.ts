@@ -1,6 +1,6 @@
 import { runSuite, type SuiteEvent, type SuiteRunOptions } from "../bench/suite_runner.js";
 import type { SuiteConfig } from "../config/suite.js";
-import { overBudgetText, share } from "../report/number_format.js";
+import { compactNumber, overBudgetText, share } from "../report/number_format.js";
 import { duration } from "../report/units.js";
 import { EXIT_FAILED } from "./program.js";
 import { createProgress, type Progress } from "./progress.js";
@@ -52,14 +52,23 @@ function show(event: SuiteEvent, progress: Progress): void {
         `${event.label}: ${event.reused ? "trained editor found in" : "trained into"} ${event.folder}${left(event.etaMs)}`,
       );
       return;
+    case "planned": {
+      const { methods, datasets, Ks, seeds, cells, trainings } = event;
+      progress.note(
+        `${counted(methods, "method")} × ${counted(datasets, "data set")} × ${Ks} K × ${counted(seeds, "seed")}: ${counted(cells, "cell")}, ${counted(trainings, "editor")} to train`,
+      );
+      return;
+    }
     case "skipped":
       if (event.count > 0) progress.note(`${event.count} of ${event.total} cells are already measured`);
       return;
     case "cell": {
       const { method, dataset, K, seed, ES, DD } = event.result.cell;
+      const { tuning } = event.result;
+      const tuned = tuning ? `, ${tuning.option.split(".").at(-1)} ${compactNumber(tuning.value)}` : "";
       progress.close();
       progress.note(
-        `[${event.done}/${event.total}] ${method} ${dataset} K=${K}, seed ${seed}: ES ${share(ES.value)}, DD ${share(DD.value)}${left(event.etaMs)}`,
+        `[${event.done}/${event.total}] ${method} ${dataset} K=${K}, seed ${seed}: ES ${share(ES.value)}, DD ${share(DD.value)}${tuned}${left(event.etaMs)}`,
       );
       return;
     }

@@ -1,13 +1,15 @@
 import type { ResultTable } from "./content.js";
 
+const WIDEST_WITH_INTERVALS = 6;
+
 /** A table for the terminal: right-aligned figures, intervals behind those that have one and matter. */
 export function textTable(table: ResultTable): string {
   const header = [table.corner, ...table.columns.map((column) => column.title)];
   const body = table.rows.map((row) => [
     row.label,
     ...row.cells.map((cell, index) => {
-      // Of a series' many figures only the first two are shares; a comparison has nothing else.
-      const isShown = table.corner !== "K" || index < 2;
+      // Of a series' many figures only the first two are shares; wide comparisons leave intervals to the report.
+      const isShown = table.corner === "K" ? index < 2 : table.columns.length <= WIDEST_WITH_INTERVALS;
       return isShown && cell.interval !== null
         ? `${cell.value} [${cell.interval.replace(" – ", ", ")}]`
         : cell.value;

@@ -71,6 +71,15 @@ const resultsOf = (events: readonly SuiteEvent[]) =>
 describe("a method without training", () => {
   it("is measured without an editor's folder, and its cells say so", async () => {
     const events = await run(suite(), "first");
+    expect(events[0]).toEqual({
+      type: "planned",
+      methods: 2,
+      datasets: 1,
+      Ks: 2,
+      seeds: 1,
+      cells: 4,
+      trainings: 1,
+    });
     const editors = events.filter(({ type }) => type === "editor");
     expect(editors).toMatchObject([{ label: "seprog on counterfact, seed 0" }]);
     expect(
