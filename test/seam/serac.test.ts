@@ -37,7 +37,7 @@ function batchOf(edits: number): EpisodeBatch {
 }
 
 test("views decide what is retrieved and what the counterfactual model reads", async () => {
-  const editor = await engine.createEditor({ ...spec, threshold: 1e-6 }, model);
+  const editor = await engine.createEditor({ ...spec, threshold: 1e-30 }, model);
   const { model: edited } = await editor.edit(requestsOf(3), model);
   const pairs = tinyPairs(4, 6, 5);
   const other = tinyPairs(4, 5, 5).source;
