@@ -1,8 +1,11 @@
 import type { z } from "zod";
 import type { EditTextForm } from "../tokenizers/edit_text_form.js";
 import { enn } from "./enn.js";
+import { ft } from "./ft.js";
+import { lookup } from "./lookup.js";
 import { mend } from "./mend.js";
 import type { ModelSource } from "./model_source.js";
+import { nearest } from "./nearest.js";
 import { seprog } from "./seprog.js";
 import { serac } from "./serac.js";
 import { slag } from "./slag.js";
@@ -59,7 +62,7 @@ export interface EditorDefinition<Spec extends z.ZodObject = z.ZodObject> {
 }
 
 /** A new editor adds one line here. */
-export const EDITORS = { enn, mend, seprog, serac, slag } as const;
+export const EDITORS = { enn, ft, lookup, mend, nearest, seprog, serac, slag } as const;
 
 export type EditorKind = keyof typeof EDITORS;
 export type EditorSpec = { [Kind in EditorKind]: z.infer<(typeof EDITORS)[Kind]["spec"]> }[EditorKind];

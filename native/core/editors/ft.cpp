@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <vector>
@@ -155,7 +156,8 @@ Ft::Fit Ft::fit(const TensorTable& start, const EditRequests& requests, JobConte
         result.edited, options,
         [&](const TensorTable& edited, bool withGradients) {
           const PairRows kept =
-              withGradients ? keptRows(spec_.weights.objective, requests.outScope, forward++) : PairRows();
+              withGradients ? keptRows(spec_.weights.objective, requests.outScope, forward++, edits.rows())
+                            : PairRows();
           FtLoss loss = ftLoss(spec_.weights, *base(), withWeights(edited), edited, edits, kept,
                                withGradients, spec_.microBatch, context);
           if (withGradients) locality = loss.locality;
@@ -165,6 +167,7 @@ Ft::Fit Ft::fit(const TensorTable& start, const EditRequests& requests, JobConte
     result.edited = std::move(one.edited);
     for (const auto& [name, value] : one.figures) sums[name] += value;
   }
+  for (const char* ended : {"stoppedByLimit", "stoppedByTime"}) sums[ended] = std::min(1.0, sums[ended]);
   if (groups.size() > 1) {  // later edits may have undone earlier ones
     const EditLoss all =
         editLoss(withWeights(result.edited), {}, requests.edits, {}, false, context, spec_.microBatch);

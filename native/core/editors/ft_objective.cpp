@@ -2,6 +2,8 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
 #include "../error.h"
 #include "../train/locality_loss.h"
 #include "../train/locality_rows.h"
@@ -21,7 +23,7 @@ void combine(Gradients& gradients, double a, const Gradients& more, double b) {
 
 }  // namespace
 
-PairRows keptRows(FtObjective objective, const PairRows& outScope, int64_t step) {
+PairRows keptRows(FtObjective objective, const PairRows& outScope, int64_t step, int64_t edits) {
   if (objective == FtObjective::Edit) return {};
   if (outScope.target.ids.empty()) {
     fail(ErrorCode::DataInvalid,
@@ -29,9 +31,10 @@ PairRows keptRows(FtObjective objective, const PairRows& outScope, int64_t step)
          "keep "
          "the answers to them");
   }
-  if (objective == FtObjective::Total) return outScope;
-  const int64_t row = step % outScope.rows();
-  return {slice(outScope.source, row, 1), slice(outScope.target, row, 1)};
+  const bool one = objective == FtObjective::Kl;
+  const int64_t first = one ? step % outScope.rows() : 0;
+  const int64_t count = one ? 1 : std::min(edits, outScope.rows());
+  return {slice(outScope.source, first, count), slice(outScope.target, first, count)};
 }
 
 FtLoss ftLoss(const FtWeights& weights, const Model& original, const Model& edited, const TensorTable& leaves,

@@ -5,7 +5,7 @@
 
 namespace seprog {
 
-/// Edit: L_edit. Kl: KL(base ‖ edited) on one row a step + c · L_edit. Total: λ · KL on all rows + (1−λ) · L_edit.
+/// Edit: L_edit. Kl: KL(base ‖ edited) on one row a step + c · L_edit. Total: λ · KL on K rows + (1−λ) · L_edit.
 enum class FtObjective { Edit, Kl, Total };
 
 struct FtWeights {
@@ -14,8 +14,9 @@ struct FtWeights {
   double lambda = 0.3;
 };
 
-/// The rows whose answers are kept at a step: the next of all in turn (Kl), or all (Total).
-PairRows keptRows(FtObjective objective, const PairRows& outScope, int64_t step);
+/// The rows whose answers are kept at a step: the next of all in turn (Kl), or as many as there are edits (Total).
+/// Throws DATA_INVALID where there are none to keep.
+PairRows keptRows(FtObjective objective, const PairRows& outScope, int64_t step, int64_t edits);
 
 struct FtLoss {
   EditLoss edit;        // `gradients` are those of `total`
@@ -24,8 +25,7 @@ struct FtLoss {
 };
 
 /// `leaves` are the weights of `edited` to differentiate for. Without gradients, or where every edit is right,
-/// there is no step to make and the locality term is left out. Throws DATA_INVALID for an objective that needs
-/// out-of-scope rows without any.
+/// there is no step to make and the locality term is left out.
 FtLoss ftLoss(const FtWeights& weights, const Model& original, const Model& edited, const TensorTable& leaves,
               const PairRows& edits, const PairRows& kept, bool withGradients, int64_t microBatch,
               JobContext& context);

@@ -7,7 +7,9 @@
 #include "editor.h"
 #include "enn/enn.h"
 #include "ft.h"
+#include "lookup.h"
 #include "mend/mend.h"
+#include "nearest.h"
 #include "seprog/seprog.h"
 #include "serac/serac.h"
 #include "slag/slag.h"
@@ -21,7 +23,9 @@ const std::map<std::string, Maker>& makers() {
   static const std::map<std::string, Maker> table = {
       {"enn", makeEnn},
       {"ft", makeFt},
+      {"lookup", makeLookup},
       {"mend", makeMend},
+      {"nearest", makeNearest},
       {"seprog", makeSeprog},
       {"serac", makeSerac},
       {"slag", makeSlag},

@@ -93,9 +93,10 @@ void checkFt(Golden& golden) {
       [&](const TensorTable& edited, bool withGradients) {
         const Model with{model->architecture, model->weights.with(edited), model->device};
         const auto step = static_cast<int64_t>(trace.edit.size());
-        FtLoss loss = ftLoss(objective, *model, with, edited, edits,
-                             withGradients ? keptRows(objective.objective, outScope, step) : PairRows(),
-                             withGradients, 2, quiet);
+        FtLoss loss =
+            ftLoss(objective, *model, with, edited, edits,
+                   withGradients ? keptRows(objective.objective, outScope, step, edits.rows()) : PairRows(),
+                   withGradients, 2, quiet);
         if (withGradients) {
           trace.edit.push_back(loss.edit.loss);
           trace.accuracy.push_back(loss.edit.rowAccuracy);
