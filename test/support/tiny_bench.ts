@@ -1,6 +1,12 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { runSuite, type SuiteEvent, type SuiteRun } from "../../src/bench/suite_runner.js";
+import {
+  runSuite,
+  type SuiteEvent,
+  type SuiteRun,
+  type SuiteRunOptions,
+} from "../../src/bench/suite_runner.js";
 import { packageRoot } from "../../src/config/paths.js";
 import {
   type CellResult,
@@ -22,7 +28,11 @@ export interface TinyRun extends SuiteRun {
 }
 
 /** Runs a suite of one data set, K and seed, every job in a process of its own. */
-export async function runTinySuite(folder: string, content: object): Promise<TinyRun> {
+export async function runTinySuite(
+  folder: string,
+  content: object,
+  more: Pick<SuiteRunOptions, "budgetMinutes"> = {},
+): Promise<TinyRun> {
   const events: SuiteEvent[] = [];
   const run = await runSuite(suiteOf(content), {
     folder,
@@ -33,11 +43,13 @@ export async function runTinySuite(folder: string, content: object): Promise<Tin
     // The built package's: a process of its own runs JavaScript only.
     worker: join(packageRoot, "dist", "bench", "worker.js"),
     onEvent: (event) => events.push(event),
+    ...more,
   });
   const cells = join(folder, "cells");
   const results = new Map<string, CellResult>();
   const lines: EditRecordLine[] = [];
   for (const name of await readdir(cells)) {
+    if (!existsSync(join(cells, name, "result.json"))) continue;
     const result = cellResultSchema.parse(
       JSON.parse(await readFile(join(cells, name, "result.json"), "utf8")),
     );
@@ -50,5 +62,5 @@ export async function runTinySuite(folder: string, content: object): Promise<Tin
         .map((line) => editRecordSchema.parse(JSON.parse(line))),
     );
   }
-  return { ...run, events, results, lines, editors: await readdir(join(folder, "editors")) };
+  return { ...run, events, results, lines, editors: await readdir(join(folder, "editors")).catch(() => []) };
 }

@@ -233,6 +233,26 @@ describe("data sets of a suite", () => {
     ]);
   });
 
+  it("change editors' options where methods have them", () => {
+    const suite = loadSuite(
+      write(
+        "kinds.yaml",
+        `name: kinds
+model: t5-mini
+k: [1]
+datasets:
+  - { name: zsre, editor: { promptLength: 3 } }
+methods:
+  seprog: { editor: { kind: seprog } }
+  lookup: { editor: { kind: lookup } }
+`,
+      ),
+    );
+    const methods = suite.datasets[0]?.methods;
+    expect(methods?.seprog?.config.editor).toMatchObject({ kind: "seprog", promptLength: 3 });
+    expect(methods?.lookup?.config.editor).toEqual({ kind: "lookup" });
+  });
+
   it("need a base model each", () => {
     const file = write("gridmodel.yaml", GRID.replace("model: t5-mini\n", ""));
     expect(failure(() => loadSuite(file)).message).toContain(
