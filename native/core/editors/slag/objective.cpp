@@ -2,20 +2,29 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/log_softmax.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "../../train/leaf_gradients.h"
+#include "../../train/losses.h"
 #include "../../train/token_kl.h"
 
 namespace seprog {
 namespace {
 
-PairRows slicePairs(const PairRows& rows, int64_t first, int64_t count) {
-  return {slice(rows.source, first, count), slice(rows.target, first, count)};
+void append(TokenRows& rows, const TokenRows& more) {
+  if (!rows.types.empty() || !more.types.empty()) {
+    rows.types.resize(rows.ids.size());
+    rows.types.insert(rows.types.end(), more.types.begin(), more.types.end());
+    rows.types.resize(rows.ids.size() + more.ids.size());
+  }
+  rows.ids.insert(rows.ids.end(), more.ids.begin(), more.ids.end());
+  rows.lengths.insert(rows.lengths.end(), more.lengths.begin(), more.lengths.end());
 }
 
 /// Every target as long as the longest of `columns` and its own rows, the pad id behind its end.
@@ -32,6 +41,8 @@ TokenRows padded(const TokenRows& target, int32_t columns, int32_t padId) {
   return out;
 }
 
+double sumOf(const at::Tensor& values) { return values.to(at::kDouble).sum().item<double>(); }
+
 void addScaled(const Gradients& gradients, double weight, Gradients& sums) {
   for (const auto& [name, gradient] : gradients) {
     at::Tensor& sum = sums[name];
@@ -42,75 +53,81 @@ void addScaled(const Gradients& gradients, double weight, Gradients& sums) {
 }  // namespace
 
 EditObjective::EditObjective(const SlagSpec& spec, const Model& before, EditRows rows, JobContext& context)
-    : rows_(std::move(rows)),
-      weights_(termWeights(spec, !rows_.inScope.target.ids.empty(), !rows_.others.target.ids.empty())),
-      microBatch_(spec.microBatch),
+    : edit_(std::move(rows.edit)),
+      weights_(termWeights(spec, !rows.inScope.target.ids.empty(), !rows.others.target.ids.empty())),
       headBefore_(before.architecture->head(before.weights)) {
-  if (weights_.kl == 0) return;
   at::NoGradGuard noGrad;
   const Architecture& family = *before.architecture;
   if (!spec.klMaskPads && family.answerKind() != AnswerKind::Label) {
-    const TokenRows& edit = rows_.edit.target;
-    rows_.others.target =
-        padded(rows_.others.target, *std::max_element(edit.lengths.begin(), edit.lengths.end()),
-               static_cast<int32_t>(family.padId()));
+    const std::vector<int32_t>& lengths = edit_.target.lengths;
+    rows.others.target = padded(rows.others.target, *std::max_element(lengths.begin(), lengths.end()),
+                                static_cast<int32_t>(family.padId()));
   }
-  for (int64_t first = 0; first < rows_.others.rows(); first += microBatch_) {
-    context.checkCancelled();
-    const PairRows part = slicePairs(rows_.others, first, std::min(microBatch_, rows_.others.rows() - first));
-    OtherRows chunk;
-    chunk.source = pad(part.source, family.padId(), family.vocabulary(), before.device);
-    chunk.targets = targetsFor(family, part.target, before.device);
-    chunk.before_ND = statesOf(before, chunk.source, chunk.targets);
-    others_.push_back(std::move(chunk));
+  PairRows all;
+  if (weights_.paraphrase > 0) {
+    all = rows.inScope;
+    perWanted_ = 1.0 / static_cast<double>(rows.inScope.target.ids.size());
   }
-}
-
-at::Tensor EditObjective::statesOf(const Model& model, const TokenBatch& source,
-                                   const Targets& targets) const {
-  const Architecture& family = *model.architecture;
-  return family.targetStates(model.weights, family.encodeForAnswers(model.weights, source), targets, {});
-}
-
-EditObjective::OtherLoss EditObjective::klOf(const Model& after, const TensorTable& leaves,
-                                             bool withGradients, JobContext& context) const {
-  const double perToken = 1.0 / static_cast<double>(rows_.others.rows());
-  const Head head = after.architecture->head(after.weights);
-  at::AutoGradMode graph(withGradients);
-  OtherLoss result;
-  for (const OtherRows& chunk : others_) {
+  const int64_t wantedRows = all.rows();
+  if (weights_.kl > 0) {
+    append(all.source, rows.others.source);
+    append(all.target, rows.others.target);
+    perKept_ = 1.0 / static_cast<double>(rows.others.rows());
+  }
+  for (int64_t first = 0; first < all.rows(); first += spec.microBatch) {
     context.checkCancelled();
-    const at::Tensor after_ND = statesOf(after, chunk.source, chunk.targets);
-    at::Tensor kl_N;
-    if (withGradients) {
-      const at::Tensor weight_N = at::full({after_ND.size(0)}, perToken, after_ND.options());
-      TokenKlGradients token =
-          tokenKlGradients(chunk.before_ND, headBefore_, after_ND, head, weight_N, isTrained(head));
-      addLeafGradients(leaves, after_ND, head, token.gradients, result.gradients);
-      kl_N = std::move(token.kl_N);
-    } else {
-      kl_N = tokenKl(chunk.before_ND, headBefore_, after_ND, head);
+    const int64_t count = std::min(spec.microBatch, all.rows() - first);
+    const TokenRows target = slice(all.target, first, count);
+    Chunk chunk;
+    chunk.source = pad(slice(all.source, first, count), family.padId(), family.vocabulary(), before.device);
+    chunk.targets = targetsFor(family, target, before.device);
+    const int64_t wanted = std::clamp<int64_t>(wantedRows - first, 0, count);
+    chunk.wantedTokens = std::accumulate(target.lengths.begin(), target.lengths.begin() + wanted, int64_t{0});
+    if (wanted < count) {
+      const at::Tensor states_ND = statesOf(before, chunk);
+      chunk.before_ND = states_ND.narrow(0, chunk.wantedTokens, states_ND.size(0) - chunk.wantedTokens);
     }
-    result.loss += kl_N.to(at::kDouble).sum().item<double>() * perToken;
+    chunks_.push_back(std::move(chunk));
   }
-  return result;
+}
+
+at::Tensor EditObjective::statesOf(const Model& model, const Chunk& chunk) const {
+  const Architecture& family = *model.architecture;
+  return family.targetStates(model.weights, family.encodeForAnswers(model.weights, chunk.source),
+                             chunk.targets, {});
 }
 
 EditObjective::Value EditObjective::at(const Model& after, const TensorTable& leaves, const EditLoss& ofEdit,
                                        bool withGradients, JobContext& context) const {
   Value value;
   value.terms.main = ofEdit.loss;
+  const Head head = after.architecture->head(after.weights);
+  at::AutoGradMode graph(withGradients);
+  for (const Chunk& chunk : chunks_) {
+    context.checkCancelled();
+    const at::Tensor states_ND = statesOf(after, chunk);
+    const int64_t wanted = chunk.wantedTokens, kept = states_ND.size(0) - wanted;
+    std::vector<at::Tensor> gradients;
+    if (wanted > 0) {
+      const at::Tensor weight_N = at::full({wanted}, weights_.paraphrase * perWanted_, states_ND.options());
+      const TokenLossGradients token = tokenNllGradients(
+          states_ND.narrow(0, 0, wanted), head, chunk.targets.labels_N.narrow(0, 0, wanted), weight_N, false);
+      value.terms.paraphrase -= sumOf(token.losses.logProb_N) * perWanted_;
+      gradients.push_back(token.h_ND);
+    }
+    if (kept > 0) {
+      const at::Tensor weight_N = at::full({kept}, weights_.kl * perKept_, states_ND.options());
+      const TokenKlGradients token = tokenKlGradients(
+          chunk.before_ND, headBefore_, states_ND.narrow(0, wanted, kept), head, weight_N, false);
+      value.terms.kl += sumOf(token.kl_N) * perKept_;
+      gradients.push_back(token.gradients.h_ND);
+    }
+    if (!withGradients) continue;
+    StateGradients ofStates;
+    ofStates.h_ND = at::cat(gradients, 0);
+    addLeafGradients(leaves, states_ND, head, ofStates, value.gradients);
+  }
   if (withGradients) addScaled(ofEdit.gradients, weights_.main, value.gradients);
-  if (weights_.paraphrase > 0) {
-    const EditLoss inScope = editLoss(after, leaves, rows_.inScope, {}, withGradients, context, microBatch_);
-    value.terms.paraphrase = inScope.loss;
-    addScaled(inScope.gradients, weights_.paraphrase, value.gradients);
-  }
-  if (weights_.kl > 0) {
-    const OtherLoss others = klOf(after, leaves, withGradients, context);
-    value.terms.kl = others.loss;
-    addScaled(others.gradients, weights_.kl, value.gradients);
-  }
   value.terms.total = weights_.main * value.terms.main + weights_.paraphrase * value.terms.paraphrase +
                       weights_.kl * value.terms.kl;
   return value;
@@ -118,19 +135,30 @@ EditObjective::Value EditObjective::at(const Model& after, const TensorTable& le
 
 at::Tensor EditObjective::graph(const Model& after) const {
   const Architecture& family = *after.architecture;
-  const auto nll = [&](const PairRows& rows) {
-    const TokenBatch source = pad(rows.source, family.padId(), family.vocabulary(), after.device);
-    const Targets targets = targetsFor(family, rows.target, after.device);
-    const at::Tensor logits_NV = applyHead(family.head(after.weights), statesOf(after, source, targets));
-    return at::log_softmax(logits_NV, 1).gather(1, targets.labels_N.unsqueeze(1)).mean().neg();
+  const Head head = family.head(after.weights);
+  const auto logProb = [](const Head& by, const at::Tensor& states_ND) {
+    return at::log_softmax(applyHead(by, states_ND), 1);
   };
-  at::Tensor total = nll(rows_.edit) * weights_.main;
-  if (weights_.paraphrase > 0) total = total + nll(rows_.inScope) * weights_.paraphrase;
-  for (const OtherRows& chunk : others_) {
-    const at::Tensor p = at::log_softmax(applyHead(headBefore_, chunk.before_ND), 1);
-    const at::Tensor after_ND = statesOf(after, chunk.source, chunk.targets);
-    const at::Tensor q = at::log_softmax(applyHead(family.head(after.weights), after_ND), 1);
-    total = total + (p.exp() * (p - q)).sum() * (weights_.kl / static_cast<double>(rows_.others.rows()));
+  const auto nll = [&](const at::Tensor& states_ND, const at::Tensor& labels_N) {
+    return logProb(head, states_ND).gather(1, labels_N.unsqueeze(1)).neg().sum();
+  };
+  Chunk edit;
+  edit.source = pad(edit_.source, family.padId(), family.vocabulary(), after.device);
+  edit.targets = targetsFor(family, edit_.target, after.device);
+  at::Tensor total = nll(statesOf(after, edit), edit.targets.labels_N) *
+                     (weights_.main / static_cast<double>(edit_.target.ids.size()));
+  for (const Chunk& chunk : chunks_) {
+    const at::Tensor states_ND = statesOf(after, chunk);
+    const int64_t wanted = chunk.wantedTokens, kept = states_ND.size(0) - wanted;
+    if (wanted > 0) {
+      total = total + nll(states_ND.narrow(0, 0, wanted), chunk.targets.labels_N.narrow(0, 0, wanted)) *
+                          (weights_.paraphrase * perWanted_);
+    }
+    if (kept > 0) {
+      const at::Tensor p = logProb(headBefore_, chunk.before_ND);
+      const at::Tensor q = logProb(head, states_ND.narrow(0, wanted, kept));
+      total = total + (p.exp() * (p - q)).sum() * (weights_.kl * perKept_);
+    }
   }
   return total;
 }

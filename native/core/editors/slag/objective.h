@@ -29,7 +29,7 @@ class EditObjective {
   /// `before` answers by the weights in front of this edit; its states of the other rows are kept.
   EditObjective(const SlagSpec& spec, const Model& before, EditRows rows, JobContext& context);
 
-  const PairRows& edit() const { return rows_.edit; }
+  const PairRows& edit() const { return edit_; }
 
   struct Value {
     ObjectiveTerms terms;
@@ -44,24 +44,21 @@ class EditObjective {
   at::Tensor graph(const Model& after) const;
 
  private:
-  struct OtherRows {
+  /// Rows of a micro-batch: in-scope rows first, whose answers are wanted, then others, whose answers are kept.
+  struct Chunk {
     TokenBatch source;
     Targets targets;
-    at::Tensor before_ND;
+    int64_t wantedTokens = 0;
+    at::Tensor before_ND;  // states of the tokens that are kept
   };
-  struct OtherLoss {
-    double loss = 0;
-    Gradients gradients;
-  };
-  at::Tensor statesOf(const Model& model, const TokenBatch& source, const Targets& targets) const;
-  OtherLoss klOf(const Model& after, const TensorTable& leaves, bool withGradients,
-                 JobContext& context) const;
+  at::Tensor statesOf(const Model& model, const Chunk& chunk) const;
 
-  EditRows rows_;
+  PairRows edit_;
   TermWeights weights_;
-  int64_t microBatch_;
+  double perWanted_ = 0;  // a token's share of the in-scope loss
+  double perKept_ = 0;    // a token's share of the KL
   Head headBefore_;
-  std::vector<OtherRows> others_;  // micro-batches
+  std::vector<Chunk> chunks_;
 };
 
 }  // namespace seprog
