@@ -109,6 +109,13 @@ bool isBaseScorer(const Scorer& scorer) {
   return model != nullptr && model->madeBy().empty();
 }
 
+void demandBase(const Scorer& onto, const Model& base) {
+  if (&onto.base() == &base || onto.base().weights.checksum() == base.weights.checksum()) return;
+  fail(ErrorCode::Unsupported,
+       "expected a scorer of the base model this editor was made for but received one of another model; "
+       "make an editor for that model");
+}
+
 std::shared_ptr<Scorer> baseScorer(std::shared_ptr<const Model> model) {
   Weights weights = model->weights;
   return std::make_shared<ModelScorer>(std::move(model), std::move(weights));

@@ -49,4 +49,7 @@ class ModelScorer : public Scorer {
 
 bool isBaseScorer(const Scorer& scorer);
 
+/// Throws UNSUPPORTED when `onto` stands over another base model than `base`.
+void demandBase(const Scorer& onto, const Model& base);
+
 }  // namespace seprog

@@ -12,11 +12,7 @@ std::shared_ptr<Scorer> overlayScorer(std::shared_ptr<const Model> original, Wei
 }
 
 const Weights* overlayBelow(const Scorer& onto, const Model& base, const std::string& madeBy) {
-  if (&onto.base() != &base && onto.base().weights.checksum() != base.weights.checksum()) {
-    fail(ErrorCode::Unsupported,
-         "expected a scorer of the base model this editor was made for but received one of another model; "
-         "make an editor for that model");
-  }
+  demandBase(onto, base);
   if (isBaseScorer(onto)) return nullptr;
   const auto* overlay = dynamic_cast<const ModelScorer*>(&onto);
   if (overlay == nullptr || overlay->madeBy() != madeBy) {

@@ -2,7 +2,7 @@
 
 #include "../error.h"
 #include "../fnv.h"
-#include "../io/atomic_file.h"
+#include "editor_checkpoint.h"
 
 namespace seprog {
 namespace {
@@ -11,21 +11,6 @@ namespace {
   fail(ErrorCode::Unsupported, std::string("expected an editor with weights of its own for `") + call +
                                    "` but received one of kind " + kind +
                                    ", which has no training phase; edit with it as it is");
-}
-
-void demandEntry(const std::string& path, const char* key, const std::string& expected, const Json* found) {
-  const std::string received = found == nullptr ? "nothing" : found->dump();
-  if (received == expected) return;
-  fail(ErrorCode::CheckpointInvalid,
-       "expected " + expected + " for `" + key + "` in " + path + " but received " + received);
-}
-
-Json readDescription(const std::string& path) {
-  try {
-    return Json::parse(readFile(path));
-  } catch (const Error& error) {
-    fail(ErrorCode::CheckpointInvalid, "expected an editor description for `" + path + "`: " + error.what());
-  }
 }
 
 }  // namespace
@@ -45,29 +30,11 @@ Figures UntrainedEditor::trainStep(const EpisodeBatch&, StepRate, JobContext&) {
 Figures UntrainedEditor::validate(const EpisodeBatch&, JobContext&) { nothingToTrain("validate", kind_); }
 
 void UntrainedEditor::save(const std::string& directory, bool) const {
-  const Json description = Json::Object{
-      {"kind", kind_},
-      {"spec", Json::parse(spec_)},
-      {"baseChecksum", baseChecksum()},
-      {"steps", 0},
-  };
-  writeFileAtomic(directory + "/editor.json", description.dump() + "\n");
+  writeEditorDescription(directory, kind_, {{"spec", Json::parse(spec_)}}, baseChecksum(), 0);
 }
 
 void UntrainedEditor::restore(const std::string& directory, bool) {
-  const std::string path = directory + "/editor.json";
-  const Json description = readDescription(path);
-  demandEntry(path, "kind", Json(kind_).dump(), description.find("kind"));
-  demandEntry(path, "baseChecksum", Json(baseChecksum()).dump(), description.find("baseChecksum"));
-  demandEntry(path, "spec", spec_, description.find("spec"));
-}
-
-void UntrainedEditor::demandOwnBase(const Scorer& onto) const {
-  if (&onto.base() == base_.get() || hex(onto.base().weights.checksum()) == baseChecksum()) return;
-  fail(ErrorCode::Unsupported,
-       "expected a scorer of the base model this editor was made for but received one of another model; make "
-       "an "
-       "editor for that model");
+  EditorDescription(directory, kind_, baseChecksum()).demand("spec", Json::parse(spec_));
 }
 
 void UntrainedEditor::refuse(const std::string& editor) const {

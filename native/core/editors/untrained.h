@@ -32,7 +32,7 @@ class UntrainedEditor : public Editor {
   /// The model edited by this editor that `onto` is, nullptr for the base. Throws UNSUPPORTED for all others.
   template <typename Edited>
   const Edited* editedBelow(const Scorer& onto) const {
-    demandOwnBase(onto);
+    demandBase(onto, *base_);
     if (isBaseScorer(onto)) return nullptr;
     const auto* edited = dynamic_cast<const Edited*>(&onto);
     if (edited == nullptr || edited->madeBy() != madeBy()) refuse(edited == nullptr ? "" : edited->madeBy());
@@ -40,7 +40,6 @@ class UntrainedEditor : public Editor {
   }
 
  private:
-  void demandOwnBase(const Scorer& onto) const;
   [[noreturn]] void refuse(const std::string& editor) const;
   const std::string& baseChecksum() const;
 

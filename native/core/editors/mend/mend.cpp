@@ -4,12 +4,11 @@
 
 #include <ATen/TensorOperators.h>
 
-#include <cinttypes>
 #include <cmath>
-#include <cstdio>
 #include <utility>
 
 #include "../../error.h"
+#include "../../fnv.h"
 #include "../overlay_scorer.h"
 #include "mend_checkpoint.h"
 #include "mend_losses.h"
@@ -17,12 +16,6 @@
 
 namespace seprog {
 namespace {
-
-std::string hex(uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016" PRIx64, value);
-  return text;
-}
 
 class Mend : public Editor {
  public:

@@ -2,29 +2,12 @@
 
 #include <ATen/ops/tensor.h>
 
-#include <optional>
 #include <utility>
 
-#include "../../error.h"
-#include "../../io/atomic_file.h"
-#include "../../io/safetensors.h"
+#include "../editor_checkpoint.h"
 
 namespace seprog {
 namespace {
-
-void demandEntry(const std::string& path, const std::string& key, const Json& expected, const Json* found) {
-  if (found != nullptr && found->dump() == expected.dump()) return;
-  fail(ErrorCode::CheckpointInvalid, "expected " + expected.dump() + " for `" + key + "` in " + path +
-                                         " but received " + (found == nullptr ? "nothing" : found->dump()));
-}
-
-Json readDescription(const std::string& path) {
-  try {
-    return Json::parse(readFile(path));
-  } catch (const Error& error) {
-    fail(ErrorCode::CheckpointInvalid, "expected an editor description for `" + path + "`: " + error.what());
-  }
-}
 
 Json editedMatrices(const MendModules& modules) {
   Json::Array names;
@@ -41,35 +24,6 @@ bool initialised(const Statistics& statistics) {
   }
   return false;
 }
-
-/// Takes tensors out of a file, each once.
-class Entries {
- public:
-  Entries(std::string path, TensorTable table) : path_(std::move(path)), table_(std::move(table)) {}
-
-  bool has(const std::string& name) const { return table_.count(name) != 0; }
-  at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType type,
-                  const at::Device& device) {
-    const auto found = table_.find(name);
-    if (found == table_.end() || found->second.sizes() != shape || found->second.scalar_type() != type) {
-      fail(ErrorCode::CheckpointInvalid,
-           "expected another type or shape for `" + name + "` in " + path_ +
-               " but received none that fits; was it trained with other sizes?");
-    }
-    const at::Tensor tensor = found->second.to(device, type, false, true).contiguous();
-    table_.erase(found);
-    return tensor;
-  }
-  void finish() const {
-    if (table_.empty()) return;
-    fail(ErrorCode::CheckpointInvalid, "expected no tensor `" + table_.begin()->first + "` in " + path_ +
-                                           " but received one; was it trained with other options?");
-  }
-
- private:
-  std::string path_;
-  TensorTable table_;
-};
 
 }  // namespace
 
@@ -92,38 +46,25 @@ void writeMendCheckpoint(const std::string& directory, const MendModules& module
                          const Statistics& statistics, const std::string& baseChecksum, int64_t steps) {
   TensorTable tensors = modules.parameters();
   tensors.merge(statisticsTable(modules, statistics));
-  writeSafetensors(directory + "/editor.safetensors", tensors, {{"format", "pt"}});
-  const Json description = Json::Object{
-      {"kind", "mend"},
+  Json::Object members = {
       {"spec", resolvedSpec(modules.spec())},
       {"matrices", editedMatrices(modules)},
       {"statisticsInitialised", initialised(statistics)},
       {"parameters", Weights(modules.parameters()).parameterCount()},
-      {"baseChecksum", baseChecksum},
-      {"steps", steps},
   };
-  writeFileAtomic(directory + "/editor.json", description.dump() + "\n");
+  writeEditorCheckpoint(directory, "mend", std::move(members), baseChecksum, steps, tensors);
 }
 
 MendCheckpoint readMendCheckpoint(const std::string& directory, const MendModules& modules, const Model& base,
                                   const std::string& baseChecksum) {
-  const std::string jsonPath = directory + "/editor.json";
-  const Json description = readDescription(jsonPath);
-  demandEntry(jsonPath, "kind", "mend", description.find("kind"));
-  demandEntry(jsonPath, "baseChecksum", baseChecksum, description.find("baseChecksum"));
-  demandEntry(jsonPath, "matrices", editedMatrices(modules), description.find("matrices"));
+  const EditorDescription description(directory, "mend", baseChecksum);
+  description.demand("matrices", editedMatrices(modules));
   const Json own = resolvedSpec(modules.spec());
-  const Json* kept = description.find("spec");
-  for (const std::string& key : meaningOfMend()) {
-    demandEntry(jsonPath, "spec." + key, *own.find(key), kept == nullptr ? nullptr : kept->find(key));
-  }
+  for (const std::string& key : meaningOfMend()) description.demandOption(key, *own.find(key));
 
-  const std::string path = directory + "/editor.safetensors";
-  Entries entries(path, readSafetensors(path).tensors);
+  CheckpointTensors entries(directory);
   MendCheckpoint checkpoint;
-  for (const auto& [name, present] : modules.parameters()) {
-    checkpoint.parameters.emplace(name, entries.take(name, present.sizes(), at::kFloat, base.device));
-  }
+  checkpoint.parameters = entries.takeAll(modules.parameters());
   for (const MatrixGroup& group : modules.groups()) {
     FactorMoments& moments = checkpoint.statistics.emplace_back();
     const std::string prefix = prefixOf(group);
@@ -137,8 +78,7 @@ MendCheckpoint readMendCheckpoint(const std::string& directory, const MendModule
     moments.delta = read("delta", group.outputs);
   }
   entries.finish();
-  demandEntry(jsonPath, "statisticsInitialised", initialised(checkpoint.statistics),
-              description.find("statisticsInitialised"));
+  description.demand("statisticsInitialised", initialised(checkpoint.statistics));
   return checkpoint;
 }
 

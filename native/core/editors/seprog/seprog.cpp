@@ -117,7 +117,7 @@ void Seprog::save(const std::string& directory, bool withOptimizer) const {
 
 void Seprog::restore(const std::string& directory, bool withOptimizer) {
   auto restored = std::make_shared<SeprogModules>(
-      modules_->with(readCheckpoint(directory, *modules_, *base_, baseChecksum())));
+      modules_->with(readCheckpoint(directory, *modules_, baseChecksum())));
   SeprogOptimizer optimizer(spec_, restored->parameters());
   if (withOptimizer) optimizer.restore(directory);
   modules_ = std::move(restored);
@@ -159,11 +159,7 @@ std::shared_ptr<Scorer> Seprog::withMemory(std::shared_ptr<EditMemory> memory, c
 
 /// A copy of the memory that `onto` answers from, an empty one for the base; throws UNSUPPORTED for others.
 std::shared_ptr<EditMemory> Seprog::memoryBelow(const Scorer& onto, Gate& gate) const {
-  if (&onto.base() != base_.get() && hex(onto.base().weights.checksum()) != baseChecksum()) {
-    fail(ErrorCode::Unsupported,
-         "expected a scorer of the base model this editor was made for but received one of "
-         "another model; make an editor for that model");
-  }
+  demandBase(onto, *base_);
   if (isBaseScorer(onto)) return std::make_shared<EditMemory>(width(), fingerprint());
   const auto* prefixed = dynamic_cast<const PrefixedScorer*>(&onto);
   if (prefixed == nullptr) {

@@ -13,7 +13,7 @@ void writeCheckpoint(const std::string& directory, const SeprogModules& modules,
 
 /// The parameters of a checkpoint that fits `modules`. Variants that train alike share their checkpoints: only the
 /// variant that weights were trained as must agree. Throws CHECKPOINT_INVALID.
-TensorTable readCheckpoint(const std::string& directory, const SeprogModules& modules, const Model& base,
+TensorTable readCheckpoint(const std::string& directory, const SeprogModules& modules,
                            const std::string& baseChecksum);
 
 }  // namespace seprog

@@ -70,11 +70,7 @@ class Serac : public Editor {
  private:
   /// The edits that `onto` answers from, none for the base; throws UNSUPPORTED for others.
   StoredEdits editsBelow(const Scorer& onto) const {
-    if (&onto.base() != base_.get() && hex(onto.base().weights.checksum()) != baseChecksum()) {
-      fail(ErrorCode::Unsupported,
-           "expected a scorer of the base model this editor was made for but received one of another model; "
-           "make an editor for that model");
-    }
+    demandBase(onto, *base_);
     if (isBaseScorer(onto)) return {};
     const auto* routed = dynamic_cast<const RoutedScorer*>(&onto);
     if (routed == nullptr || routed->madeBy() != fingerprint()) {
