@@ -11,14 +11,18 @@ const HELP: Readonly<Record<string, string>> = {
     "Share of edits whose answer every token was the likeliest of when fitting ended, teacher-forced",
   residualNorm: "Norm of the change of the weights",
   updateNorm: "Norm of the change of the weights",
+  wallMs: "Wall time of fitting, milliseconds",
 };
+
+/** Figures of single matrices, `residualNorm.decoder.block.0…`, stay in the records. */
+const isOfWhole = (name: string): boolean => !name.includes(".");
 
 /** What fitting weights to the edits took and how it ended, a table a method: it says why edits failed. */
 export function editingTables(results: readonly CellResult[]): ResultTable[] {
   const fitting = results.filter(({ editing }) => Object.keys(editing).length > 0);
   return [...new Set(fitting.map(({ cell }) => cell.method))].map((method) => {
     const own = fitting.filter(({ cell }) => cell.method === method);
-    const names = [...new Set(own.flatMap(({ editing }) => Object.keys(editing)))];
+    const names = [...new Set(own.flatMap(({ editing }) => Object.keys(editing)))].filter(isOfWhole);
     return {
       title: `What editing took: ${method}, means over episodes`,
       corner: "cell",

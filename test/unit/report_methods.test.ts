@@ -115,7 +115,7 @@ describe("a grid of many methods", () => {
 });
 
 describe("why edits fail", () => {
-  const editing = { steps: 87.25, stoppedByLimit: 0.75, editLoss: 0.00042 };
+  const editing = { steps: 87.25, stoppedByLimit: 0.75, editLoss: 0.00042, "residualNorm.block.0": 1 };
   const tuning = {
     option: "editor.editLearningRate",
     value: 1e-4,
