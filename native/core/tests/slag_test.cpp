@@ -438,8 +438,8 @@ TEST(Slag, LearnsOneEditByHeart) {
     const auto editor = makeSlag(spec(R"(, "klWeight": 0.1, "maxScale": 4, "innerSteps": 3)"), base);
     const auto learnt = [&] { return figure(editor->validate(batch, quiet), "rowAccuracy") == 1; };
     EXPECT_FALSE(learnt());
-    int steps = 0;
-    for (; steps < 200 && !learnt(); ++steps) editor->trainStep(batch, 1e-2, quiet);
+    int steps = 0;  // looked at every tenth
+    for (; steps < 200 && (steps % 10 != 0 || !learnt()); ++steps) editor->trainStep(batch, 1e-2, quiet);
     EXPECT_LT(steps, 200);
     const auto edited = editor->edit(requestsOf(batch, 0, 1), baseScorer(base), quiet);
     EXPECT_EQ(figure(edited->editFigures(), "stoppedShare"), 1);
@@ -453,8 +453,8 @@ TEST(Slag, LearnsEditsInARow) {
   const EpisodeBatch batch = tiny::episodes(8, 1, 4);
   const auto editor = makeSlag(spec(R"(, "innerSteps": 2, "maxScale": 4)"), base);
   const double before = figure(editor->validate(batch, quiet), "editLoss");
-  for (int step = 0; step < 60; ++step) editor->trainStep(batch, 1e-2, quiet);
-  EXPECT_LT(figure(editor->validate(batch, quiet), "editLoss"), 0.5 * before);
+  for (int step = 0; step < 40; ++step) editor->trainStep(batch, 1e-2, quiet);
+  EXPECT_LT(figure(editor->validate(batch, quiet), "editLoss"), 0.6 * before);
 }
 
 TEST(Slag, ValidationIsTheLossOfTheNextStep) {
