@@ -1,9 +1,13 @@
 // Every kind of method on one tiny world: trained where it learns, measured, resumed, one edit on top of another.
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { suiteCells } from "../../src/bench/grid.js";
+import { ContentHashes, editorOrigin } from "../../src/bench/identity.js";
+import { trainToFolder } from "../../src/bench/train_run.js";
 import { requireBuiltPackage } from "../support/built_package.js";
+import { suiteOf } from "../support/suite_of.js";
 import { runTinySuite, type TinyRun } from "../support/tiny_bench.js";
-import { TinyWorld } from "../support/tiny_world.js";
+import { TINY_ENGINE, TinyWorld } from "../support/tiny_world.js";
 
 beforeAll(requireBuiltPackage);
 
@@ -152,5 +156,44 @@ describe("a budget of training time", () => {
     const second = await runTinySuite(folder, suite(methods), { budgetMinutes: 1000 });
     expect(second.summary.overBudget).toEqual([]);
     expect(second.summary.cells.map(({ method }) => method)).toEqual(["enn"]);
+  });
+});
+
+describe("a training of every kind", () => {
+  const trainable = Object.keys(METHODS).filter((name) => !UNTRAINED.includes(name));
+
+  async function trainInto(method: string, name: string, stopAt?: number) {
+    const [task] = suiteCells(suiteOf(suite({ [method]: METHODS[method as keyof typeof METHODS] })));
+    if (task === undefined) throw new Error(`expected a cell of ${method}`);
+    const contents = new ContentHashes();
+    const folder = world.path("model");
+    const model = { name: folder, folder, checksum: await contents.model(folder) };
+    const stopping = new AbortController();
+    return trainToFolder(
+      {
+        kind: "train",
+        engine: TINY_ENGINE,
+        methodName: method,
+        origin: await editorOrigin(task.editor, task.text, model, contents),
+        model,
+        outDirectory: world.path(name),
+        workDirectory: world.path(`${name}.work`),
+      },
+      {
+        signal: stopping.signal,
+        onEvent: (event) => {
+          if (event.type === "progress" && event.phase === "train" && event.step === stopAt)
+            stopping.abort(new Error("stopped by the test"));
+        },
+      },
+    );
+  }
+
+  it.each(trainable)("stopped and taken up again ends with the same bits: %s", async (method) => {
+    await trainInto(method, `${method}-whole`);
+    await expect(trainInto(method, `${method}-parts`, 17)).rejects.toThrow("stopped by the test");
+    await trainInto(method, `${method}-parts`);
+    const weightsOf = (name: string) => readFile(world.path(name, "editor.safetensors"));
+    expect((await weightsOf(`${method}-parts`)).equals(await weightsOf(`${method}-whole`))).toBe(true);
   });
 });
