@@ -538,7 +538,7 @@ TEST(Slag, RefusesCheckpointsOfAnotherMaking) {
   refuses(spec(), tiny::model(5), "`baseChecksum`");
   refuses(spec(R"(, "maxScale": 2)"), base, "`spec.maxScale`");
   refuses(Json::parse(R"({"kind": "slag", "lstmWidth": 9, "conditionWidth": 12, "conditionerWidth": 10})"),
-          base, "elements");
+          base, "other sizes");
   const tiny::Folder folder;
   EXPECT_EQ(tiny::codeOf([&] { editor->restore(folder.path(), false); }), ErrorCode::CheckpointInvalid);
 }

@@ -3,6 +3,7 @@
 #include "../editor_checkpoint.h"
 
 namespace seprog {
+
 void writeCheckpoint(const std::string& directory, const Hypernetwork& network,
                      const std::string& baseChecksum, int64_t steps) {
   Json::Array edited;
