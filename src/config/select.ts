@@ -55,7 +55,7 @@ function unknown(option: string, wanted: readonly string[], known: readonly stri
     .filter((name) => !known.includes(name))
     .map(
       (name) =>
-        `expected some of ${known.join(", ")} for \`--${option}\` but received "${name}"${didYouMean(name, known)}`,
+        `expected some of ${known.join(", ")} for \`--${option}\` but received "${name}"${/^\d+$/.test(name) ? "" : didYouMean(name, known)}`,
     );
 }
 

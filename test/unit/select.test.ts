@@ -51,7 +51,7 @@ describe("a part of a suite", () => {
     expect(choose).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
     expect(choose).toThrow(/`--methods` but received "sepro"; did you mean "seprog"\?/);
     expect(choose).toThrow(/some of counterfact, zsre for `--datasets` but received "fever"/);
-    expect(choose).toThrow(/some of 1, 4, 64, 8 for `--k` but received "2"/);
+    expect(choose).toThrow(/some of 1, 4, 64, 8 for `--k` but received "2"$/);
   });
 });
 
