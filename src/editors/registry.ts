@@ -62,7 +62,16 @@ export interface EditorDefinition<Spec extends z.ZodObject = z.ZodObject> {
 }
 
 /** A new editor adds one line here. */
-export const EDITORS = { enn, ft, lookup, mend, nearest, seprog, serac, slag } as const;
+export const EDITORS = {
+  enn,
+  ft,
+  lookup,
+  mend,
+  nearest,
+  seprog,
+  serac,
+  slag,
+} as const;
 
 export type EditorKind = keyof typeof EDITORS;
 export type EditorSpec = { [Kind in EditorKind]: z.infer<(typeof EDITORS)[Kind]["spec"]> }[EditorKind];
