@@ -20,6 +20,7 @@ namespace {
 using Maker = std::function<std::shared_ptr<Editor>(const Json&, std::shared_ptr<const Model>)>;
 
 const std::map<std::string, Maker>& makers() {
+  // clang-format off
   static const std::map<std::string, Maker> table = {
       {"enn", makeEnn},
       {"ft", makeFt},
@@ -30,6 +31,7 @@ const std::map<std::string, Maker>& makers() {
       {"serac", makeSerac},
       {"slag", makeSlag},
   };
+  // clang-format on
   return table;
 }
 
