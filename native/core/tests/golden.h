@@ -87,6 +87,7 @@ void checkContinuationFamily(Golden& golden);
 void checkContinuationPrefix(Golden& golden);
 void checkCheckpoint(Golden& golden);
 void checkEnn(Golden& golden);
+void checkInnerLoop(Golden& golden);
 void checkSerac(Golden& golden);
 void checkSlag(Golden& golden);
 void checkFt(Golden& golden);
