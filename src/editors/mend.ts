@@ -31,6 +31,11 @@ const mendSpec = z.strictObject({
   projectionDraw: z.enum(["normal", "xavier"]).default("normal"),
   /** What networks transform: both factors as one vector, each apart, or one of them alone. */
   transform: z.enum(["combined", "separate", "x_only", "delta_only", "one_sided"]).default("combined"),
+  /**
+   * Of the loss whose gradient an edit starts from: over K edits, the mean, whose gradients shrink as K grows and which
+   * ties an editor to the K it was trained at, or the sum (ours), which does not.
+   */
+  reduction: z.enum(["mean", "sum"]).default("mean"),
   optimizer: z
     .strictObject({
       beta1: z.number().min(0).lt(1).default(0.9),

@@ -146,7 +146,7 @@ void expectUpdate(Golden& golden, const Case& test, const MendModules& modules, 
     golden.expect(episode + "edited." + std::to_string(i), edited.at(modules.matrices()[i].name));
   }
   if (!golden.has(episode + "u.0")) return;
-  const ChunkFactors factors = editFactors(*test.base, modules.matrices(), rows.edits, 0, rows.edits.rows());
+  const ChunkFactors factors = editFactors(*test.base, modules, rows.edits, 0, rows.edits.rows());
   for (size_t i = 0; i < modules.matrices().size(); ++i) {
     const EditedMatrix& matrix = modules.matrices()[i];
     const Factors& ofMatrix = factors.byMatrix[i];

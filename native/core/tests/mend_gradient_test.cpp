@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/train/edit_loss.h"
+#include "core/train/row_chunks.h"
 #include "mend_parts.h"
 
 namespace seprog {
@@ -40,7 +41,7 @@ TEST(Mend, FactorsMultiplyToTheGradientOfTheWeight) {
       double loss = 0;
       for (int64_t first = 0; first < 5; first += chunk) {
         const ChunkFactors found =
-            editFactors(*parts.base, parts.modules.matrices(), edits, first, std::min(chunk, 5 - first));
+            editFactors(*parts.base, parts.modules, edits, first, std::min(chunk, 5 - first));
         loss += found.loss;
         for (size_t i = 0; i < found.byMatrix.size(); ++i) {
           const EditedMatrix& matrix = parts.modules.matrices()[i];
@@ -62,7 +63,7 @@ TEST(Mend, FactorsMultiplyToTheGradientOfTheWeight) {
 TEST(Mend, OnlyRowsThatMeanSomethingAreKept) {
   const MendParts parts(bertConfig());
   const PairRows edits = parts.episode(2, 5).edits;
-  const ChunkFactors found = editFactors(*parts.base, parts.modules.matrices(), edits, 0, 5);
+  const ChunkFactors found = editFactors(*parts.base, parts.modules, edits, 0, 5);
   // Behind the last attention only [CLS] is read: the other tokens have no gradient.
   EXPECT_EQ(found.byMatrix[2].u_NI.size(0), 5);
   EXPECT_EQ(found.byMatrix[3].u_NI.size(0), 5);
@@ -130,7 +131,7 @@ TEST(Mend, EqualEditsAddUp) {
   both.freeze(statistics);
   const TensorTable pseudo = both.pseudoGradients();
   // The first of the two, its δ divided by the tokens of both.
-  const ChunkFactors one = editFactors(*parts.base, parts.modules.matrices(), twice, 0, 1);
+  const ChunkFactors one = editFactors(*parts.base, parts.modules, twice, 0, 1);
   for (size_t i = 0; i < one.byMatrix.size(); ++i) {
     const EditedMatrix& matrix = parts.modules.matrices()[i];
     const Normaliser normaliser(statistics[matrix.group], at::kFloat, at::kCPU);
@@ -143,6 +144,26 @@ TEST(Mend, EqualEditsAddUp) {
   }
 }
 
+TEST(Mend, SummedEditsDoNotSeeEachOther) {
+  const MendParts parts(config(), R"(, "reduction": "sum", "microBatch": 1)");
+  const EpisodeRows three = parts.episode(4, 3);
+  const Statistics statistics = parts.step(three).statistics;
+  const auto pseudoOf = [&](const PairRows& edits) {
+    EditUpdate update(parts.modules, *parts.base, edits, 0, quiet);
+    update.freeze(statistics);
+    return update.pseudoGradients();
+  };
+  TensorTable sums;
+  for (int64_t row = 0; row < 3; ++row) {
+    for (const auto& [name, pseudo] : pseudoOf(slice(three.edits, row, 1))) {
+      at::Tensor& sum = sums[name];
+      sum = sum.defined() ? sum + pseudo : pseudo;
+    }
+  }
+  for (const auto& [name, pseudo] : pseudoOf(three.edits))
+    EXPECT_LT(relativeError(pseudo, sums.at(name)), 1e-4) << name;
+}
+
 /// The switches that change what is differentiated.
 const std::vector<std::string> kVariants = {"",
                                             R"(, "keepMiB": 0)",
@@ -150,6 +171,7 @@ const std::vector<std::string> kVariants = {"",
                                             R"(, "norm": false, "alphaInit": 1)",
                                             R"(, "init": "xavier")",
                                             R"(, "descent": false)",
+                                            R"(, "reduction": "sum")",
                                             R"(, "transform": "separate")",
                                             R"(, "transform": "x_only")",
                                             R"(, "transform": "delta_only")",

@@ -36,24 +36,29 @@ void rewrite(Editor& editor, const std::string& name,
   editor.restore(folder.path(), false);
 }
 
+/// Models whose answers are far enough from uniform to be learned within a few steps.
+std::vector<Json> outspoken() {
+  return {config(), with(bartConfig(), R"({"init_std": 0.1})"),
+          with(bertConfig(), R"({"initializer_range": 0.3})"),
+          with(gpt2Config(), R"({"initializer_range": 0.3})")};
+}
+
 TEST(Mend, LearnsAFewEditsByHeart) {
-  for (const Json& config : {config(), bartConfig(), bertConfig(), gpt2Config()}) {
+  for (const Json& config : outspoken()) {
     SCOPED_TRACE(config.find("model_type")->string());
     const auto base = modelOf(config);
-    const auto editor = editorOf(base, R"(, "cEdit": 1, "alphaLearningRate": 1e-2, "seed": 1)");
-    EpisodeBatch batch = mendEpisodes(config, 11, 1, 4);
+    const auto editor = editorOf(base, R"(, "cEdit": 1, "cLoc": 0.1, "alphaLearningRate": 1e-2)");
+    EpisodeBatch batch = mendEpisodes(config, 11, 1, 2);
+    const auto answers = [&](const Scorer& scorer) { return scorer.score(batch.edits, quiet).argmax; };
+    std::vector<int32_t>& wanted = batch.edits.target.ids;
+    if (base->architecture->answerKind() == AnswerKind::Label) {
+      const std::vector<int32_t> own = answers(*baseScorer(base));
+      for (size_t n = 0; n < wanted.size(); ++n) wanted[n] = 1 - own[n];
+    }
     batch.inScope = batch.edits;
-    const auto right = [&](const Scorer& scorer) {
-      const TokenScores scores = scorer.score(batch.edits, quiet);
-      int64_t wrong = 0;
-      for (size_t n = 0; n < scores.argmax.size(); ++n)
-        wrong += scores.argmax[n] != batch.edits.target.ids[n];
-      return wrong == 0;
-    };
-    EXPECT_FALSE(right(*baseScorer(base)));
-    for (int step = 0; step < 200; ++step) editor->trainStep(batch, 3e-3, quiet);
-    const auto edited = editor->edit(mendRequests(batch), baseScorer(base), quiet);
-    EXPECT_TRUE(right(*edited));  // ES = 1
+    EXPECT_NE(answers(*baseScorer(base)), wanted);
+    for (int step = 0; step < 120; ++step) editor->trainStep(batch, 1e-3, quiet);
+    EXPECT_EQ(answers(*editor->edit(mendRequests(batch), baseScorer(base), quiet)), wanted);  // ES = 1
   }
 }
 

@@ -22,13 +22,14 @@ Factors keptRows(const at::Tensor& u_NI, const at::Tensor& delta_NO) {
 
 }  // namespace
 
-ChunkFactors editFactors(const Model& model, const std::vector<EditedMatrix>& matrices, const PairRows& edits,
-                         int64_t first, int64_t count) {
+ChunkFactors editFactors(const Model& model, const MendModules& modules, const PairRows& edits, int64_t first,
+                         int64_t count) {
   if (edits.target.ids.empty()) {
     fail(ErrorCode::DataInvalid, "expected at least one target token for `edits.target` but received none");
   }
   at::AutoGradMode graph(true);
   const Architecture& family = *model.architecture;
+  const std::vector<EditedMatrix>& matrices = modules.matrices();
   // As leaves the edited matrices make their outputs part of a graph; their own gradients are never asked for.
   TensorTable leaves;
   Taps taps;
@@ -46,7 +47,8 @@ ChunkFactors editFactors(const Model& model, const std::vector<EditedMatrix>& ma
 
   const double perToken = 1.0 / static_cast<double>(edits.target.ids.size());
   const at::Tensor weight_T =
-      at::full({states_TD.size(0)}, perToken, states_TD.options().requires_grad(false));
+      at::full({states_TD.size(0)}, modules.spec().reduction == EditReduction::Mean ? perToken : 1.0,
+               states_TD.options().requires_grad(false));
   const TokenLossGradients token =
       tokenNllGradients(states_TD, family.head(weights), targets.labels_N, weight_T, false);
   std::vector<at::Tensor> outputs;

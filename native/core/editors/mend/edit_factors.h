@@ -23,9 +23,9 @@ struct ChunkFactors {
   double loss = 0;  // the chunk's share of L_edit
 };
 
-/// Of edits first … first+count−1; δ is that of the token mean over all of `edits`. `model` is not touched and only
+/// Of edits first … first+count−1; δ is that of the token mean, or sum, over all of `edits`; the loss is the mean. `model` is not touched and only
 /// the way from the loss to the outputs is differentiated. Throws DATA_INVALID without a target token.
-ChunkFactors editFactors(const Model& model, const std::vector<EditedMatrix>& matrices, const PairRows& edits,
-                         int64_t first, int64_t count);
+ChunkFactors editFactors(const Model& model, const MendModules& modules, const PairRows& edits, int64_t first,
+                         int64_t count);
 
 }  // namespace seprog

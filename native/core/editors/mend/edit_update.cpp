@@ -51,7 +51,7 @@ std::vector<Factors> EditUpdate::factorsOf(Chunk& chunk) {
   ChunkFactors found;
   {
     const auto phase = context_.phase("edit_factors");
-    found = editFactors(current_, modules_.matrices(), edits_, chunk.first, chunk.count);
+    found = editFactors(current_, modules_, edits_, chunk.first, chunk.count);
   }
   if (!chunk.seen) {
     chunk.seen = true;

@@ -11,6 +11,7 @@ namespace {
 const std::vector<std::string> kHypergradients = {"two_stage", "create_graph"};
 const std::vector<std::string> kStarts = {"identity", "xavier"};
 const std::vector<std::string> kDraws = {"normal", "xavier"};
+const std::vector<std::string> kReductions = {"mean", "sum"};
 const std::vector<std::string> kTransforms = {"combined", "separate", "x_only", "delta_only", "one_sided"};
 
 /// The value of an option whose choices stand in the order of their enumeration.
@@ -68,6 +69,7 @@ MendSpec readMendSpec(const Json& json) {
   spec.init = enumOf<NetworkStart>(options, "init", kStarts);
   spec.projectionDraw = enumOf<ProjectionDraw>(options, "projectionDraw", kDraws);
   spec.transform = enumOf<FactorTransform>(options, "transform", kTransforms);
+  spec.reduction = enumOf<EditReduction>(options, "reduction", kReductions);
   spec.optimizer = readAdamOptions(options.child("optimizer"));
   options.finish();
   return spec;
@@ -89,6 +91,7 @@ Json resolvedSpec(const MendSpec& spec) {
       {"init", nameOf(spec.init, kStarts)},
       {"projectionDraw", nameOf(spec.projectionDraw, kDraws)},
       {"transform", nameOf(spec.transform, kTransforms)},
+      {"reduction", nameOf(spec.reduction, kReductions)},
       {"optimizer", Json::Object{{"beta1", spec.optimizer.beta1},
                                  {"beta2", spec.optimizer.beta2},
                                  {"epsilon", spec.optimizer.epsilon},
@@ -97,7 +100,8 @@ Json resolvedSpec(const MendSpec& spec) {
 }
 
 const std::vector<std::string>& meaningOfMend() {
-  static const std::vector<std::string> keys = {"shared", "norm", "descent", "init", "transform"};
+  static const std::vector<std::string> keys = {"shared", "norm",      "descent",
+                                                "init",   "transform", "reduction"};
   return keys;
 }
 

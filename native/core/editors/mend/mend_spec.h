@@ -16,6 +16,9 @@ enum class Hypergradient { TwoStage, CreateGraph };
 /// Identity: U starts at zero and every block adds to its input. Xavier: U and V start at random and a block has no
 /// residual.
 enum class NetworkStart { Identity, Xavier };
+/// What δ belongs to: L_edit as the mean over all tokens of the edits, so that it shrinks with their number, or as the
+/// sum, which makes the update of an edit the same whichever others there are.
+enum class EditReduction { Mean, Sum };
 enum class ProjectionDraw { Normal, Xavier };
 /// What a network reads and gives: both factors as one vector, each by a network of its own, or one of them alone while
 /// the other passes as it is.
@@ -38,6 +41,7 @@ struct MendSpec {
   NetworkStart init = NetworkStart::Identity;
   ProjectionDraw projectionDraw = ProjectionDraw::Normal;  // of V where the start is the identity
   FactorTransform transform = FactorTransform::Combined;
+  EditReduction reduction = EditReduction::Mean;
   AdamOptions optimizer;
 
   double sign() const { return descent ? -1.0 : 1.0; }
