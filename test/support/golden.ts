@@ -12,9 +12,13 @@ export const HANDLED_KINDS: Readonly<Record<string, string>> = {
   prefix: "../../native/core/tests/golden_test.cpp",
   seprog_step: "../../native/core/tests/golden_test.cpp",
   checkpoint: "../../native/core/tests/golden_test.cpp",
+  enn: "../../native/core/tests/golden_test.cpp",
   ft: "../../native/core/tests/golden_test.cpp",
+  inner_loop: "../../native/core/tests/golden_test.cpp",
+  mend: "../../native/core/tests/golden_test.cpp",
   serac: "../../native/core/tests/golden_test.cpp",
   slag: "../../native/core/tests/golden_test.cpp",
+  metrics: "metrics.test.ts",
   tokenizer: "tokenizer.test.ts",
 };
 

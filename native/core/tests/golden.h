@@ -91,6 +91,7 @@ void checkInnerLoop(Golden& golden);
 void checkSerac(Golden& golden);
 void checkSlag(Golden& golden);
 void checkFt(Golden& golden);
+void checkMetrics(Golden& golden);
 void checkMend(Golden& golden);
 
 }  // namespace seprog

@@ -31,7 +31,7 @@ constexpr Handled kHandled[] = {
     {"tokenizer", "bart", nullptr},
     {"tokenizer", "bert", nullptr},
     {"tokenizer", "gpt2", nullptr},
-    {"metrics", "", nullptr},
+    {"metrics", "", checkMetrics},
     {"checkpoint", "", checkCheckpoint},
     {"enn", "t5", checkEnn},
     {"enn", "bart", checkEnn},
