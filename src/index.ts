@@ -12,7 +12,7 @@ export {
   summarySchema,
 } from "./evaluation/records.js";
 export type { Answer, AskOptions } from "./library/answers.js";
-export { BaseModel } from "./library/base_model.js";
+export { BaseModel, type EditorOptions } from "./library/base_model.js";
 export type { Edit } from "./library/edit.js";
 export { loadEdits, saveEdits } from "./library/edit_file.js";
 export { EditedModel } from "./library/edited_model.js";

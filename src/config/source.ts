@@ -43,6 +43,11 @@ export function readConfigFile(file: string): ConfigSource {
   return parseConfig(file, text);
 }
 
+/** Options that a program gives: messages say `name` in place of a file and line. */
+export function givenConfig(name: string, value: unknown): ConfigSource {
+  return { file: name, value, written: (path) => path, locate: () => name, locateKey: () => name };
+}
+
 /** `file` is only what messages call the text. Throws CONFIG_INVALID. */
 export function parseConfig(file: string, text: string): ConfigSource {
   const lines = new LineCounter();

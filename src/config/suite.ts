@@ -5,7 +5,7 @@ import { trainingSchema } from "./training.js";
 
 type EditorOptions = (typeof EDITORS)[EditorKind]["spec"];
 // Zod asks for a list that is seen not to be empty; the registry is none.
-const editorSchema = z.discriminatedUnion(
+export const editorSchema = z.discriminatedUnion(
   "kind",
   Object.values(EDITORS).map(({ spec }) => spec) as [EditorOptions, ...EditorOptions[]],
 );

@@ -1,5 +1,10 @@
+import type { z } from "zod";
 import { editorCodec } from "../config/editor_codec.js";
 import { engineSpec } from "../config/editor_spec.js";
+import { givenConfig } from "../config/source.js";
+import { editorSchema, textSchema } from "../config/suite.js";
+import { validateConfig } from "../config/validate.js";
+import { isTrained } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
 import type { ModelInfo } from "../native/addon.js";
 import type { Engine as NativeEngine, Model as NativeModel } from "../native/engine.js";
@@ -8,6 +13,9 @@ import type { Tokenizer } from "../tokenizers/tokenizer.js";
 import { bundledEditors, readTrained } from "../training/trained_editors.js";
 import { type Answer, type AskOptions, answerAll } from "./answers.js";
 import { Editor } from "./editor.js";
+
+/** Options of an editor as suites have them below `editor`, those with a default left out at will. */
+export type EditorOptions = z.input<typeof editorSchema>;
 
 /** An unedited model with its tokenizer. Immutable: edits never change it. */
 export class BaseModel implements AsyncDisposable {
@@ -54,6 +62,27 @@ export class BaseModel implements AsyncDisposable {
       await native.dispose();
       throw error;
     }
+    return new Editor(native, this.#native, codec);
+  }
+
+  /**
+   * An editor that needs no training, from its options: `{ kind: "ft", editLearningRate: 1e-3 }`.
+   * @throws SeprogError CONFIG_INVALID for unknown options and for kinds that are trained: load those
+   */
+  async createEditor(
+    spec: EditorOptions,
+    options: { readonly seed?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Editor> {
+    const { seed = 0, ...call } = options;
+    const editor = validateConfig(editorSchema, givenConfig("createEditor", spec));
+    if (isTrained(editor)) {
+      throw new SeprogError(
+        "CONFIG_INVALID",
+        `expected a kind of editor without a training phase for \`createEditor\` but received "${editor.kind}"; make one with seprog-native train and open it with \`loadEditor\``,
+      );
+    }
+    const codec = await editorCodec(this.#tokenizer, this.info, textSchema.parse({}), editor);
+    const native = await this.#engine.createEditor(engineSpec(editor, seed), this.#native, call);
     return new Editor(native, this.#native, codec);
   }
 

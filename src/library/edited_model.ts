@@ -12,6 +12,11 @@ export class EditedModel implements AsyncDisposable {
     this.#codec = codec;
   }
 
+  /** @internal */
+  get native(): NativeEditedModel {
+    return this.#native;
+  }
+
   async ask(question: string, options?: AskOptions): Promise<string> {
     const [answer] = await this.askAll([question], options);
     return answer?.text ?? "";

@@ -47,8 +47,15 @@ export class Editor implements AsyncDisposable {
     return new EditedModel(await this.#native.withMemory(memory.native, options), this.#codec);
   }
 
-  /** The base model with these edits, once and for all; works for every kind of editor. */
-  async apply(edits: readonly Edit[], options?: Call): Promise<EditedModel> {
+  /**
+   * The base model with these edits, once and for all; works for every kind of editor.
+   * @param onto a model this editor has edited, which stays as it is; default: the base model
+   * @throws SeprogError UNSUPPORTED for a model that another editor has edited
+   */
+  async apply(
+    edits: readonly Edit[],
+    { onto, ...options }: Call & { readonly onto?: EditedModel } = {},
+  ): Promise<EditedModel> {
     const texts = await this.#withPredictions(edits, options);
     const requests = {
       edits: {
@@ -59,7 +66,7 @@ export class Editor implements AsyncDisposable {
       ...this.#codec.editPrefixes(texts),
       labels: edits.map(editLabel),
     };
-    const { model } = await this.#native.edit(requests, this.#base, options);
+    const { model } = await this.#native.edit(requests, onto?.native ?? this.#base, options);
     return new EditedModel(model, this.#codec);
   }
 

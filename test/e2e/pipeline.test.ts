@@ -188,4 +188,22 @@ describe("an editor", () => {
     await memory.remove((await memory.list()).map(({ id }) => id));
     expect(await edited.ask(question)).toBe(before);
   });
+
+  it("fine-tunes through the library, one set of edits on top of the other", async () => {
+    await using opened = await openEngine(engine);
+    await using model = await opened.loadModel(world.path("model"));
+    await using editor = await model.createEditor({ kind: "ft", editLearningRate: 3e-3 });
+    const [arden, corvia] = ["The capital of Arden is", "The capital of Corvia is"];
+    await using first = await editor.apply([{ question: arden, answer: "Berlin" }]);
+    expect(await first.ask(arden)).toBe("Berlin");
+    await using both = await editor.apply([{ question: corvia, answer: "Oslo" }], { onto: first });
+    expect(await both.ask(corvia)).toBe("Oslo");
+    expect(await first.ask(corvia)).not.toBe("Oslo");
+    expect(await model.ask(arden)).toBe("London");
+
+    await expect(model.createEditor({ kind: "mend" })).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+    await expect(model.createEditor({ kind: "ft", editLearningRate: -1 })).rejects.toThrow(
+      "editLearningRate",
+    );
+  });
 });
