@@ -68,10 +68,9 @@ TokenLossGradients tokenNllGradients(const at::Tensor& h_ND, const Head& head, c
   const at::Tensor h = h_ND.detach();
   TokenLossGradients out;
   prepareGradients(h, head, trainHead, out);
-  out.losses =
-      eachBlock(h, head, labels_N, &weight_N, [&](int64_t first, const at::Tensor& gradient_RV) {
-        backThroughHead(gradient_RV, h, first, head, out);
-      });
+  out.losses = eachBlock(h, head, labels_N, &weight_N, [&](int64_t first, const at::Tensor& gradient_RV) {
+    backThroughHead(gradient_RV, h, first, head, out);
+  });
   return out;
 }
 

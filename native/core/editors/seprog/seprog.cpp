@@ -116,8 +116,8 @@ void Seprog::save(const std::string& directory, bool withOptimizer) const {
 }
 
 void Seprog::restore(const std::string& directory, bool withOptimizer) {
-  auto restored = std::make_shared<SeprogModules>(
-      modules_->with(readCheckpoint(directory, *modules_, baseChecksum())));
+  auto restored =
+      std::make_shared<SeprogModules>(modules_->with(readCheckpoint(directory, *modules_, baseChecksum())));
   SeprogOptimizer optimizer(spec_, restored->parameters());
   if (withOptimizer) optimizer.restore(directory);
   modules_ = std::move(restored);
