@@ -10,6 +10,8 @@
 
 #include "core/editors/ft_objective.h"
 #include "core/editors/model_scorer.h"
+#include "core/instrument/counting_allocator.h"
+#include "core/instrument/meter.h"
 #include "core/io/atomic_file.h"
 #include "core/train/inner_fit.h"
 #include "core/train/locality_loss.h"
@@ -238,6 +240,26 @@ TEST(Ft, ChunksDoNotChangeTheFit) {
   };
   expectSame(*fitted(R"(, "microBatch": 1)"), *fitted(R"(, "microBatch": 100)"), 1e-5);
   EXPECT_EQ(ft(base, R"(, "microBatch": 1)")->fingerprint(), ft(base)->fingerprint());
+}
+
+int64_t editBytes(int64_t edits, const std::string& more) {
+  installCountingAllocator();
+  const Json wide = with(config(), R"({"d_model": 48, "d_ff": 96})");
+  const auto base = std::make_shared<const Model>(createModel(wide, 2, at::kCPU));
+  Random random(4);
+  const PairRows rows{tiny::rows(random, edits, 15, 15), tiny::rows(random, edits, 3, 3)};
+  Meter meter(c10::Device(c10::DeviceType::CPU));
+  JobContext context(nullptr, &meter);
+  ft(base, R"(, "objective": "total", "maxSteps": 2)" + more)
+      ->edit(requests(rows, rows), baseScorer(base), context);
+  const PhaseRecord total = meter.finish().total;
+  return total.peakBytes - total.baselineBytes;
+}
+
+TEST(Ft, ItsPeakDoesNotGrowWithTheEdits) {
+  const int64_t few = editBytes(8, R"(, "microBatch": 8)");
+  EXPECT_LE(static_cast<double>(editBytes(128, R"(, "microBatch": 8)")), 1.2 * static_cast<double>(few));
+  EXPECT_GT(editBytes(128, R"(, "microBatch": 128)"), 4 * few);  // what the chunks save
 }
 
 TEST(Ft, NothingOfOneEpisodeIsLeftInTheNext) {
