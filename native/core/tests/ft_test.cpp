@@ -95,10 +95,11 @@ INSTANTIATE_TEST_SUITE_P(Families, EveryFamilyFt,
                                          Family{"distilbert", distilbertConfig, 1}),
                          [](const auto& info) { return std::string(info.param.name); });
 
+// At 1e-2 a tiny GPT-2 leaps about: whether it arrives then hangs on the last bits of a product.
 TEST_P(EveryFamilyFt, FourEditsAreLearnedAndNothingElseChanges) {
   const uint64_t before = base->weights.checksum();
   const PairRows four = edits(3, 4);
-  const auto edited = makeFt(Json::parse(R"({"kind": "ft", "editLearningRate": 1e-2})"), base)
+  const auto edited = makeFt(Json::Object{{"kind", "ft"}, {"editLearningRate", 1e-3}}, base)
                           ->edit(requests(four), baseScorer(base), quiet);
   const Figures figures = edited->editFigures();
   EXPECT_EQ(figure(figures, "editAccuracy"), 1);
