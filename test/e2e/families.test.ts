@@ -154,9 +154,8 @@ describe.each(CASES)("$family", ({ family, vocabulary, editEncoder, steps }) => 
       expect(await askBase(fromHub)).toEqual(await askBase(model));
     });
 
-    it.runIf(family === "gpt2")(
-      "gives a checkpoint without a pad token one, as the hub's need it",
-      async () => {
+    if (family === "gpt2")
+      it("gives a checkpoint without a pad token one, as the hub's need it", async () => {
         await mkdir(world.path("padless"));
         for (const name of ["tokenizer.json", "model.safetensors"])
           await copyFile(world.path("model", name), world.path("padless", name));
@@ -172,8 +171,7 @@ describe.each(CASES)("$family", ({ family, vocabulary, editEncoder, steps }) => 
           padId: model.info.vocabulary,
         });
         expect(await askBase(padless)).toEqual(await askBase(model));
-      },
-    );
+      });
   });
 });
 
