@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { QUESTION_AND_ANSWER } from "../tokenizers/edit_text_form.js";
+import { adamOptions } from "./adam_options.js";
 import type { EditorDefinition } from "./registry.js";
 
 const ennSpec = z.strictObject({
@@ -21,13 +22,7 @@ const ennSpec = z.strictObject({
   clipNorm: z.number().positive().default(100),
   /** Rows that pass through the model at a time. */
   microBatch: z.int().positive().default(16),
-  optimizer: z
-    .strictObject({
-      beta1: z.number().min(0).lt(1).default(0.9),
-      beta2: z.number().min(0).lt(1).default(0.999),
-      epsilon: z.number().positive().default(1e-8),
-    })
-    .prefault({}),
+  optimizer: adamOptions,
 });
 
 export type EnnSpec = z.infer<typeof ennSpec>;

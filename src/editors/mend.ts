@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { QUESTION_AND_ANSWER } from "../tokenizers/edit_text_form.js";
+import { adamOptions } from "./adam_options.js";
 import type { EditorDefinition } from "./registry.js";
 
 const mendSpec = z.strictObject({
@@ -36,13 +37,7 @@ const mendSpec = z.strictObject({
    * ties an editor to the K it was trained at, or the sum (ours), which does not.
    */
   reduction: z.enum(["mean", "sum"]).default("mean"),
-  optimizer: z
-    .strictObject({
-      beta1: z.number().min(0).lt(1).default(0.9),
-      beta2: z.number().min(0).lt(1).default(0.999),
-      epsilon: z.number().positive().default(1e-8),
-    })
-    .prefault({}),
+  optimizer: adamOptions,
 });
 
 export type MendSpec = z.infer<typeof mendSpec>;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { QUESTION_AND_ANSWER } from "../tokenizers/edit_text_form.js";
+import { adamOptions } from "./adam_options.js";
 import { modelSourceSchema } from "./model_source.js";
 import type { EditorDefinition, EditorUse } from "./registry.js";
 
@@ -48,13 +49,7 @@ const seprogSpec = z.strictObject({
   /** Whether the prompt takes part in the count of positions, or the tokens keep theirs. */
   promptPositions: z.enum(["concat", "keep"]).default("concat"),
   clipNorm: z.number().positive().default(5),
-  optimizer: z
-    .strictObject({
-      beta1: z.number().min(0).lt(1).default(0.9),
-      beta2: z.number().min(0).lt(1).default(0.999),
-      epsilon: z.number().positive().default(1e-8),
-    })
-    .prefault({}),
+  optimizer: adamOptions,
   /** Where the edit encoder starts: a copy of the base's encoder, or the encoder of another model folder. */
   editEncoder: modelSourceSchema.prefault({ source: "base" }),
 });

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { SEPARATED_WORDS } from "../tokenizers/router_texts.js";
+import { adamOptions } from "./adam_options.js";
 import { modelSourceSchema } from "./model_source.js";
 import type { EditorDefinition, EditorUse } from "./registry.js";
 
@@ -24,13 +25,7 @@ const seracSpec = z.strictObject({
   clipNorm: z.number().positive().default(100),
   /** Rows a pass: what the peak of memory depends on. */
   microBatch: z.int().min(1).default(16),
-  optimizer: z
-    .strictObject({
-      beta1: z.number().min(0).lt(1).default(0.9),
-      beta2: z.number().min(0).lt(1).default(0.999),
-      epsilon: z.number().positive().default(1e-8),
-    })
-    .prefault({}),
+  optimizer: adamOptions,
 });
 
 export type SeracSpec = z.infer<typeof seracSpec>;
