@@ -17,6 +17,13 @@ CancelFlag toCancelFlag(const Napi::Value& value) {
   return token->flag();
 }
 
+MeasureLevel toMeasureLevel(const Napi::Value& value) {
+  if (value.IsBoolean()) return value.As<Napi::Boolean>() ? MeasureLevel::Clocks : MeasureLevel::Nothing;
+  if (value.IsString() && value.As<Napi::String>().Utf8Value() == "detail") return MeasureLevel::Detail;
+  fail(ErrorCode::ConfigInvalid,
+       "expected true, false or \"detail\" for `options.measure` but received " + describe(value));
+}
+
 }  // namespace
 
 CallOptions readCallOptions(const Napi::Value& value, const std::function<void(Options&)>& readOwn,
@@ -35,13 +42,14 @@ CallOptions readCallOptions(const Napi::Value& value, const std::function<void(O
       if (member.IsUndefined()) continue;
       if (key == "cancel") {
         call.cancel = toCancelFlag(member);
+      } else if (key == "measure") {
+        call.measure = toMeasureLevel(member);
       } else if (!take || !take(key, member)) {
         rest.emplace_back(key, toJson(member, std::string(kPath) + "." + key));
       }
     }
   }
   Options own(Json(std::move(rest)), kPath);
-  call.measure = own.boolean("measure", false);
   if (readOwn) readOwn(own);
   own.finish();
   return call;

@@ -7,13 +7,14 @@
 #include <string>
 
 #include "core/engine/job.h"
+#include "core/instrument/meter.h"
 #include "core/options.h"
 
 namespace seprog::binding {
 
 struct CallOptions {
   CancelFlag cancel;
-  bool measure = false;
+  MeasureLevel measure = MeasureLevel::Nothing;
 };
 
 /// Takes a member that is no plain data; false: it is none of its keys.

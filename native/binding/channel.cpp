@@ -25,7 +25,7 @@ constexpr int kUnpolledAfterMiss = 16;
 class Channel::LastCall final : public Call {
  public:
   LastCall(std::shared_ptr<Channel> channel, std::vector<std::shared_ptr<void>> shares)
-      : Call(nullptr, false), channel_(std::move(channel)), shares_(std::move(shares)) {}
+      : Call(nullptr, MeasureLevel::Nothing), channel_(std::move(channel)), shares_(std::move(shares)) {}
 
   void settle(Napi::Env) override { channel_->finishClose(); }
 
@@ -45,7 +45,10 @@ class Channel::ReleaseCall final : public Call {
  public:
   using Deferred = Napi::Promise::Deferred;
   ReleaseCall(std::shared_ptr<void> share, bool large, std::optional<Deferred> deferred)
-      : Call(nullptr, false), share_(std::move(share)), large_(large), deferred_(std::move(deferred)) {}
+      : Call(nullptr, MeasureLevel::Nothing),
+        share_(std::move(share)),
+        large_(large),
+        deferred_(std::move(deferred)) {}
 
   // Refused or not: the share is gone.
   void settle(Napi::Env env) override {

@@ -61,11 +61,29 @@ export interface EditRequests {
   readonly outScope?: PairRows;
 }
 
-/** One phase of a measured call. `deviceNs` is null where the device has no clock of its own (CPU). */
+/** Floating-point operations of matrix products, two for every multiply-add. */
+export interface FlopCounts {
+  readonly forward: number;
+  readonly backward: number;
+  /** Backward through a graph that a backward pass has recorded. */
+  readonly secondOrder: number;
+}
+
+/**
+ * One phase of a measured call. Device times are null where the device has no clock of its own (CPU). «self» leaves out
+ * the phases inside: over all phases and the total, self times and FLOPs add up to the total.
+ */
 export interface PhaseRecord {
   readonly name: string;
+  readonly calls: number;
   readonly wallNs: number;
+  readonly selfWallNs: number;
   readonly deviceNs: number | null;
+  readonly selfDeviceNs: number | null;
+  /** Of the phase itself; null unless detail was asked for. */
+  readonly flops: FlopCounts | null;
+  /** Allocated bytes at the peak by what they are for; null where the device's allocator does not tell. */
+  readonly rolesAtPeak: Readonly<Record<string, number>> | null;
   readonly baselineBytes: number;
   readonly peakBytes: number;
   readonly peakReservedBytes: number;
@@ -76,6 +94,19 @@ export interface Measurement {
   readonly total: PhaseRecord;
   readonly queuedNs: number;
   readonly phases: readonly PhaseRecord[];
+  /** Where detail was asked for. */
+  readonly detail?: MeasurementDetail;
+}
+
+/** Columns, in nanoseconds from the start of the job. */
+export interface MeasurementDetail {
+  /** Index into `phases`, one a run of a phase, in the order of their ends. */
+  readonly spanPhase: Float64Array;
+  readonly spanBeginNs: Float64Array;
+  readonly spanEndNs: Float64Array;
+  /** Allocated bytes over time. */
+  readonly sampleNs: Float64Array;
+  readonly sampleBytes: Float64Array;
 }
 
 export interface Measured {
@@ -89,7 +120,8 @@ export interface NativeCancelToken {
 
 export interface CallOptions {
   readonly cancel?: NativeCancelToken;
-  readonly measure?: boolean;
+  /** Clocks and peaks; "detail" also counts FLOPs and records when what ran, which takes time itself. */
+  readonly measure?: boolean | "detail";
 }
 
 /** Options of a call that answers rows. */

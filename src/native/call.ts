@@ -12,7 +12,7 @@ export interface CallOptions {
 
 export interface MeasuredCallOptions extends CallOptions {
   /** Adds `measurement` to the result: time and memory of the whole call and of its phases. */
-  readonly measure?: boolean;
+  readonly measure?: boolean | "detail";
 }
 
 /** The same options as the addon takes them. */

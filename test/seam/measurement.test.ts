@@ -43,6 +43,24 @@ test("a measured call tells time and memory of the whole and of its phases, an u
   expect(plain).not.toHaveProperty("measurement");
 });
 
+test("self times add up to the whole; detail tells where each phase lies and when memory was held", async () => {
+  const editor = await engine.createEditor(TINY_EDITOR, model);
+  const { measurement } = await editor.trainStep(tinyEpisodes(4), { learningRate: 0.001, measure: "detail" });
+  if (measurement?.detail === undefined) throw new Error("expected a detailed measurement");
+  const { total, phases, detail } = measurement;
+  const selves = phases.reduce((sum, { selfWallNs }) => sum + selfWallNs, total.selfWallNs);
+  expect(selves).toBe(total.wallNs);
+  expect(detail.spanPhase).toHaveLength(phases.reduce((sum, { calls }) => sum + calls, 0));
+  for (const [i, phase] of detail.spanPhase.entries()) {
+    expect(phases[phase]).toBeDefined();
+    expect(detail.spanEndNs[i]).toBeGreaterThan(detail.spanBeginNs[i] ?? 0);
+  }
+  expect([...detail.sampleNs]).toEqual([...detail.sampleNs].sort((a, b) => a - b));
+  expect(Math.max(...detail.sampleBytes)).toBeLessThanOrEqual(total.peakBytes);
+  const wrong = { learningRate: 0.001, measure: "everything" as "detail" };
+  await expect(editor.trainStep(tinyEpisodes(4), wrong)).rejects.toThrow(/"detail" for `options.measure`/);
+});
+
 test("every call that can be measured is", async () => {
   const editor = await engine.createEditor(TINY_EDITOR, model);
   const measure = true;

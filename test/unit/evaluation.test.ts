@@ -26,6 +26,11 @@ const phase = {
   baselineBytes: 0,
   peakBytes: 1000,
   peakReservedBytes: 0,
+  calls: 1,
+  selfWallNs: 0,
+  selfDeviceNs: null,
+  flops: null,
+  rolesAtPeak: null,
 };
 const measurement = { total: phase, queuedNs: 0, phases: [] };
 

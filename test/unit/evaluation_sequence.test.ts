@@ -31,6 +31,11 @@ const total = {
   baselineBytes: 0,
   peakBytes: 10,
   peakReservedBytes: 0,
+  calls: 1,
+  selfWallNs: 0,
+  selfDeviceNs: null,
+  flops: null,
+  rolesAtPeak: null,
 };
 const measurement = { total, queuedNs: 0, phases: [] };
 

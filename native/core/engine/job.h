@@ -3,19 +3,38 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace seprog {
 
-/// One figure set per phase. deviceNs is negative where the device has no clock of its own (CPU).
+/// Floating-point operations of matrix products: two for every multiply-add. Second order is what runs backward
+/// through a graph that a backward pass has recorded.
+struct FlopCounts {
+  int64_t forward = 0;
+  int64_t backward = 0;
+  int64_t secondOrder = 0;
+};
+
+/// Allocated bytes by what they are for; names as in instrument/memory_role.h.
+using RoleBytes = std::vector<std::pair<std::string, int64_t>>;
+
+/// One figure set per phase. Device times are negative where the device has no clock of its own (CPU). «self» leaves
+/// out the phases inside: over all phases and the whole, self times and FLOPs add up to the whole.
 struct PhaseRecord {
   std::string name;
+  int64_t calls = 0;
   int64_t wallNs = 0;
+  int64_t selfWallNs = 0;
   int64_t deviceNs = -1;
-  int64_t baselineBytes = 0;      // allocated when the phase began
-  int64_t peakBytes = 0;          // highest allocated during the phase
-  int64_t peakReservedBytes = 0;  // highest held by the allocator (allocated + cached)
+  int64_t selfDeviceNs = -1;
+  std::optional<FlopCounts> flops;  // self; only where asked for
+  RoleBytes rolesAtPeak;            // empty where the device's allocator does not tell
+  int64_t baselineBytes = 0;        // allocated when the phase began
+  int64_t peakBytes = 0;            // highest allocated during the phase
+  int64_t peakReservedBytes = 0;    // highest held by the allocator (allocated + cached)
 };
 
 class Meter;  // instrument/meter.h: synchronises the device, reads clocks and peaks

@@ -16,7 +16,7 @@ namespace seprog {
 class Work {
  public:
   /// `cancel` may be shared with other work; it also serves to stop this one when the engine stops.
-  Work(CancelFlag cancel, bool measure);
+  Work(CancelFlag cancel, MeasureLevel measure);
   virtual ~Work() = default;
   Work(const Work&) = delete;
   Work& operator=(const Work&) = delete;
@@ -35,7 +35,7 @@ class Work {
 
  private:
   CancelFlag cancel_;
-  bool measure_;
+  MeasureLevel measure_;
   std::chrono::steady_clock::time_point queuedAt_;
   std::optional<Failure> failure_;
   std::optional<Measurement> measurement_;

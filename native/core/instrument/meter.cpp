@@ -4,15 +4,34 @@
 
 namespace seprog {
 
-Meter::Meter(const c10::Device& device) : device_(device), total_(device, 0) {}
+Meter::Meter(const c10::Device& device, MeasureLevel level)
+    : device_(device), level_(level), total_(device, 0) {
+  if (level_ == MeasureLevel::Detail) sample(0);
+}
 
-void Meter::Interval::addTo(PhaseRecord& phase) {
+int64_t Meter::now() const {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - startedAt_)
+      .count();
+}
+
+void Meter::sample(int64_t ns) {
+  timeline_.push_back({ns, DeviceMemory::of(device_).counts().allocatedBytes});
+}
+
+Stopwatch::Reading Meter::Interval::addTo(PhaseRecord& phase) {
   const Stopwatch::Reading time = stopwatch.read();
   const MemoryCounts memory = peaks.read();
+  const auto add = [](int64_t& sum, int64_t ns) { sum = std::max<int64_t>(sum, 0) + ns; };
+  phase.calls += 1;
   phase.wallNs += time.wallNs;
-  phase.deviceNs = time.deviceNs < 0 ? -1 : std::max<int64_t>(phase.deviceNs, 0) + time.deviceNs;
+  phase.selfWallNs += time.wallNs - insideWallNs;
+  if (time.deviceNs >= 0) {
+    add(phase.deviceNs, time.deviceNs);
+    add(phase.selfDeviceNs, time.deviceNs - insideDeviceNs);
+  }
   phase.peakBytes = std::max(phase.peakBytes, memory.peakBytes);
   phase.peakReservedBytes = std::max(phase.peakReservedBytes, memory.peakReservedBytes);
+  return time;
 }
 
 void Meter::begin(const char* name) {
@@ -23,12 +42,24 @@ void Meter::begin(const char* name) {
   if (isNew) phases_.push_back({.name = name});
   open_.push_back(std::make_unique<Interval>(device_, record));
   if (isNew) phases_[record].baselineBytes = open_.back()->peaks.baselineBytes();
+  if (level_ == MeasureLevel::Detail) {
+    open_.back()->beganNs = now();
+    sample(open_.back()->beganNs);
+  }
 }
 
 void Meter::end() {
   const auto interval = std::move(open_.back());
   open_.pop_back();
-  interval->addTo(phases_[interval->record]);
+  const Stopwatch::Reading time = interval->addTo(phases_[interval->record]);
+  Interval& outer = open_.empty() ? total_ : *open_.back();
+  outer.insideWallNs += time.wallNs;
+  outer.insideDeviceNs += std::max<int64_t>(time.deviceNs, 0);
+  if (level_ == MeasureLevel::Detail) {
+    const int64_t endNs = now();
+    spans_.push_back({interval->record, interval->beganNs, endNs});
+    sample(endNs);
+  }
 }
 
 Measurement Meter::finish() {
@@ -36,7 +67,10 @@ Measurement Meter::finish() {
   measurement.total.name = "total";
   measurement.total.baselineBytes = total_.peaks.baselineBytes();
   total_.addTo(measurement.total);
+  if (level_ == MeasureLevel::Detail) sample(now());
   measurement.phases = std::move(phases_);
+  measurement.spans = std::move(spans_);
+  measurement.timeline = std::move(timeline_);
   return measurement;
 }
 

@@ -1,8 +1,9 @@
-// Measures one job: its phases and the whole, in time and memory.
+// Measures one job: its phases and the whole, in time and memory; in detail also what was computed and when.
 #pragma once
 
 #include <c10/core/Device.h>
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -12,15 +13,33 @@
 
 namespace seprog {
 
+/// What a caller asks to be measured. Detail costs time itself: never take times and detail from one call.
+enum class MeasureLevel { Nothing, Clocks, Detail };
+
+/// One run of a phase, from the start of the job.
+struct Span {
+  size_t phase;  // index into Measurement::phases
+  int64_t beginNs;
+  int64_t endNs;
+};
+
+/// Allocated bytes at a moment, from the start of the job.
+struct MemorySample {
+  int64_t ns;
+  int64_t allocatedBytes;
+};
+
 struct Measurement {
   PhaseRecord total;
-  int64_t queuedNs = 0;             // from the call to the start of the job
-  std::vector<PhaseRecord> phases;  // in the order of their first begin
+  int64_t queuedNs = 0;                // from the call to the start of the job
+  std::vector<PhaseRecord> phases;     // in the order of their first begin
+  std::vector<Span> spans;             // in the order of their end; detail only
+  std::vector<MemorySample> timeline;  // in order of time; detail only
 };
 
 class Meter {
  public:
-  explicit Meter(const c10::Device& device);
+  explicit Meter(const c10::Device& device, MeasureLevel level = MeasureLevel::Clocks);
 
   /// Phases nest: end() closes the one begun last. A repeated name adds its times up, keeps the first
   /// baseline and the highest peak.
@@ -33,14 +52,25 @@ class Meter {
   struct Interval {
     Interval(const c10::Device& device, size_t record)
         : peaks(DeviceMemory::of(device)), stopwatch(device), record(record) {}
-    void addTo(PhaseRecord& phase);
+    /// Also what the phase itself took, without those inside it.
+    Stopwatch::Reading addTo(PhaseRecord& phase);
 
     PeakWindow peaks;
     Stopwatch stopwatch;
     size_t record;
+    int64_t insideWallNs = 0;
+    int64_t insideDeviceNs = 0;
+    int64_t beganNs = 0;
   };
+  /// Since the start of the job.
+  int64_t now() const;
+  void sample(int64_t ns);
 
   c10::Device device_;
+  MeasureLevel level_;
+  std::chrono::steady_clock::time_point startedAt_ = std::chrono::steady_clock::now();
+  std::vector<Span> spans_;
+  std::vector<MemorySample> timeline_;
   std::vector<PhaseRecord> phases_;
   std::vector<std::unique_ptr<Interval>> open_;
   Interval total_;

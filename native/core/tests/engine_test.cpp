@@ -17,8 +17,8 @@ const c10::Device kCpu(c10::DeviceType::CPU);
 
 class TestWork : public Work {
  public:
-  explicit TestWork(std::function<void(JobContext&)> body, CancelFlag cancel = nullptr, bool measure = false,
-                    std::string name = "")
+  explicit TestWork(std::function<void(JobContext&)> body, CancelFlag cancel = nullptr,
+                    MeasureLevel measure = MeasureLevel::Nothing, std::string name = "")
       : Work(std::move(cancel), measure), name(std::move(name)), body_(std::move(body)) {}
   const std::string name;
 
@@ -56,7 +56,7 @@ class Harbour {
 };
 
 std::unique_ptr<TestWork> work(std::function<void(JobContext&)> body, CancelFlag cancel = nullptr,
-                               bool measure = false) {
+                               MeasureLevel measure = MeasureLevel::Nothing) {
   return std::make_unique<TestWork>(std::move(body), std::move(cancel), measure);
 }
 
@@ -147,7 +147,8 @@ TEST(Engine, MeasuresQueueTimeAndPhases) {
   Harbour harbour;
   Engine engine(kCpu, 1, harbour.completion());
   engine.submit(work([](JobContext&) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }));
-  engine.submit(work([](JobContext& context) { auto phase = context.phase("only"); }, nullptr, true));
+  engine.submit(
+      work([](JobContext& context) { auto phase = context.phase("only"); }, nullptr, MeasureLevel::Clocks));
   const auto& measurement = harbour.await(1).measurement();
   ASSERT_TRUE(measurement);
   EXPECT_GE(measurement->queuedNs, 10'000'000);
