@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { EDITORS, type EditorKind, type EditorSpec } from "../editors/registry.js";
+import { EDITORS, type EditorKind, type EditorSpec, isTrained, nestsK } from "../editors/registry.js";
 import type { EvaluationConfig } from "./evaluation.js";
 import { trainingSchema } from "./training.js";
 
@@ -31,10 +31,19 @@ export const textSchema = z.strictObject({
   answerTokens: z.int().positive().optional(),
 });
 
-export const methodSchema = z.strictObject({
-  editor: editorSchema,
-  training: trainingSchema.prefault({}),
-});
+export const methodSchema = z
+  .strictObject({
+    editor: editorSchema,
+    training: trainingSchema.prefault({}),
+  })
+  .superRefine(({ editor, training: { kMixing } }, context) => {
+    if (kMixing === "nested" && isTrained(editor) && !nestsK(editor))
+      context.addIssue({
+        code: "custom",
+        path: ["training", "kMixing"],
+        message: `expected drawn for an editor of kind ${editor.kind}, whose step sees its rows at one K, but received nested`,
+      });
+  });
 
 export const modelSchema = z.string().min(1);
 

@@ -37,6 +37,7 @@ export const enn: EditorDefinition<typeof ennSpec> = {
   spec: ennSpec,
   hasMemory: false,
   trainingDefaults: { episodesPerStep: 10, learningRate: 1e-5, warmupSteps: 0 },
+  nestsK: true,
   isTrained: () => true,
   needsCalibration: () => false,
   models: () => ({}),

@@ -45,6 +45,8 @@ export interface EditorDefinition<Spec extends z.ZodObject = z.ZodObject> {
   readonly hasMemory: boolean;
   /** Laid under what a suite says of `training`. */
   readonly trainingDefaults: TrainingDefaults;
+  /** Whether a training step can see its rows as episodes of several K: `kMixing: nested`. */
+  readonly nestsK?: boolean;
   /** Whether there is something to learn before the first edit; else it is made from its options alone. */
   isTrained(spec: z.output<Spec>): boolean;
   /** Whether its start depends on a sample of training rows. */
@@ -80,6 +82,7 @@ export type EditorSpec = { [Kind in EditorKind]: z.infer<(typeof EDITORS)[Kind][
 const definitionOf = ({ kind }: EditorSpec): EditorDefinition => EDITORS[kind];
 
 export const hasMemory = (spec: EditorSpec): boolean => definitionOf(spec).hasMemory;
+export const nestsK = (spec: EditorSpec): boolean => definitionOf(spec).nestsK ?? false;
 export const isTrained = (spec: EditorSpec): boolean => definitionOf(spec).isTrained(spec);
 export const needsCalibration = (spec: EditorSpec): boolean => definitionOf(spec).needsCalibration(spec);
 export const editText = (spec: EditorSpec): EditText => definitionOf(spec).editText(spec);

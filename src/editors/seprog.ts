@@ -99,6 +99,7 @@ export const seprog: EditorDefinition<typeof seprogSpec> = {
   spec: seprogSpec,
   hasMemory: true,
   trainingDefaults: {},
+  nestsK: true,
   isTrained: () => true,
   needsCalibration: ({ projectionStart }) => projectionStart === "whitened",
   models: ({ editEncoder }) => ({ editEncoder }),

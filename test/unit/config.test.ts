@@ -111,6 +111,20 @@ methods:
     );
   });
 
+  it("refuses several K a step for editors that see their rows at one", () => {
+    const nested = (editor: string) => {
+      const training = "    training: { k: [4, 64], kMixing: nested }";
+      return write("one_k.yaml", `${SMALL.replace("kind: seprog", editor)}${training}\n`);
+    };
+    for (const kind of ["mend", "serac", "slag"]) {
+      const file = nested(`kind: ${kind}`);
+      expect(failure(() => loadSuite(file)).message, kind).toContain(
+        `${file}:8: expected drawn for an editor of kind ${kind}, whose step sees its rows at one K, but received nested (\`methods.seprog.training.kMixing\`)`,
+      );
+    }
+    for (const kind of ["seprog", "enn", "ft"]) loadSuite(nested(`kind: ${kind}`));
+  });
+
   it("refuses lists and methods that make no cells or the same cell twice", () => {
     const at = (settings: string[]) =>
       failure(() => loadSuite(write("cells.yaml", SMALL), parseOverrides(settings))).message;
