@@ -66,4 +66,6 @@ export type JobMessage =
   | { readonly type: "failed"; readonly code: ErrorCode; readonly message: string };
 
 /** What a parent tells a job's process. */
-export type ParentMessage = { readonly type: "start"; readonly job: Job } | { readonly type: "stop" };
+export type ParentMessage<AnyJob = Job> =
+  | { readonly type: "start"; readonly job: AnyJob }
+  | { readonly type: "stop" };

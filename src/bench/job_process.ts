@@ -29,14 +29,14 @@ export interface JobOutcome {
  * Runs a job in a process of its own: its own peak memory, and a crash of it is an error here.
  * @throws SeprogError as the job threw it; INTERNAL when the process died; the signal's reason when stopped
  */
-export async function runJob(job: Job, options: JobOptions = {}): Promise<JobOutcome> {
+export async function runJob<AnyJob = Job>(job: AnyJob, options: JobOptions = {}): Promise<JobOutcome> {
   const { signal, onEvent } = options;
   signal?.throwIfAborted();
   const child = fork(options.worker ?? WORKER, [], {
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     serialization: "advanced",
   });
-  const send = (message: ParentMessage): void => {
+  const send = (message: ParentMessage<AnyJob>): void => {
     if (child.connected) child.send(message);
   };
   let stderr = "";
