@@ -14,8 +14,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "exponential.h"
-#include "vectorise.h"
+#include "../tensor/exponential.h"
+#include "../tensor/vectorise.h"
 
 namespace seprog {
 namespace {

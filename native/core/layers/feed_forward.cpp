@@ -10,9 +10,9 @@
 
 #include <algorithm>
 
-#include "exponential.h"
+#include "../tensor/exponential.h"
+#include "../tensor/vectorise.h"
 #include "linear.h"
-#include "vectorise.h"
 
 namespace seprog {
 namespace {

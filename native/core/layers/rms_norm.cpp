@@ -15,7 +15,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "vectorise.h"
+#include "../tensor/vectorise.h"
 
 namespace seprog {
 namespace {
