@@ -67,14 +67,16 @@ class Channel::ReleaseCall final : public Call {
   std::optional<Deferred> deferred_;
 };
 
-Channel::Channel(Napi::Env env, c10::Device device, int threads)
+Channel::Channel(Napi::Env env, c10::Device device, int threads, bool deterministic)
     : env_(env),
-      engine_(device, threads, [this](std::unique_ptr<Work> work) { completed(std::move(work)); }) {}
+      engine_(
+          device, threads, [this](std::unique_ptr<Work> work) { completed(std::move(work)); },
+          deterministic) {}
 
 // The engine's thread starts at once but calls back only for work, and none is submitted before open()
 // returns.
-std::shared_ptr<Channel> Channel::open(Napi::Env env, c10::Device device, int threads) {
-  std::shared_ptr<Channel> channel(new Channel(env, device, threads));
+std::shared_ptr<Channel> Channel::open(Napi::Env env, c10::Device device, int threads, bool deterministic) {
+  std::shared_ptr<Channel> channel(new Channel(env, device, threads, deterministic));
   // Node may call into a released function once more; it holds a share of its own until it is done.
   auto* share = new std::shared_ptr<Channel>(channel);
   const auto finalize = [](napi_env, void* data, void*) {

@@ -28,7 +28,7 @@ class Call : public Work {
 
 class Channel : public std::enable_shared_from_this<Channel> {
  public:
-  static std::shared_ptr<Channel> open(Napi::Env env, c10::Device device, int threads);
+  static std::shared_ptr<Channel> open(Napi::Env env, c10::Device device, int threads, bool deterministic);
   ~Channel();
 
   const Engine& engine() const { return engine_; }
@@ -64,7 +64,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   class LastCall;
   class ReleaseCall;
 
-  Channel(Napi::Env env, c10::Device device, int threads);
+  Channel(Napi::Env env, c10::Device device, int threads, bool deterministic);
   void completed(std::unique_ptr<Work> work);
   static void onCompletion(napi_env env, napi_value callback, void* context, void* data);
   static void onEnvironmentEnd(void* channel);

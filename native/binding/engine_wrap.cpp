@@ -54,12 +54,13 @@ std::shared_ptr<Channel> openChannel(const Napi::CallbackInfo& info) {
   Options options(info[0].IsUndefined() ? Json() : toJson(info[0], "engine"), "engine");
   const c10::Device device = parseDevice(options.string("device", "cpu"));
   const int64_t threads = options.integer("threads", defaultThreads());
+  const bool deterministic = options.boolean("deterministic", false);
   options.finish();
   if (threads < 1 || threads > kMaxThreads) {
     fail(ErrorCode::ConfigInvalid,
          "expected 1 to 1024 for `engine.threads` but received " + std::to_string(threads));
   }
-  return Channel::open(info.Env(), device, static_cast<int>(threads));
+  return Channel::open(info.Env(), device, static_cast<int>(threads), deterministic);
 }
 
 }  // namespace
@@ -68,6 +69,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
   return DefineClass(
       env, "Engine",
       {InstanceAccessor<&EngineWrap::device>("device"), InstanceAccessor<&EngineWrap::threads>("threads"),
+       InstanceAccessor<&EngineWrap::deterministic>("deterministic"),
        InstanceAccessor<&EngineWrap::closed>("closed"), InstanceMethod<&EngineWrap::loadModel>("loadModel"),
        InstanceMethod<&EngineWrap::createModel>("createModel"),
        InstanceMethod<&EngineWrap::createEditor>("createEditor"),
@@ -89,6 +91,10 @@ Napi::Value EngineWrap::device(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineWrap::threads(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), channel_->engine().threads());
+}
+
+Napi::Value EngineWrap::deterministic(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), channel_->engine().deterministic());
 }
 
 Napi::Value EngineWrap::closed(const Napi::CallbackInfo& info) {

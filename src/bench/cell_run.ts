@@ -25,6 +25,7 @@ import { datasetLabel, modelLabel } from "./grid.js";
 import { ContentHashes, episodesHash } from "./identity.js";
 import type { CellJob } from "./job.js";
 import { LineFile } from "./line_file.js";
+import { receiptBasis, tokenizerHash } from "./receipt.js";
 import { runEpisodes } from "./run_episodes.js";
 import { openSession } from "./session.js";
 import { tuneOption } from "./tune_run.js";
@@ -61,11 +62,12 @@ export async function measureCell(
   const wholeFile = dataset.endsWith(".jsonl") && !known.includes(dataset);
   const data = await (wholeFile ? loadJsonl(dataset, { split }) : loadDataset(dataset, { tokenizer }));
   const records = data.splits[split];
+  const contents = new ContentHashes();
   const origin = { dataset, wholeFile, K, evaluation, model: job.model, text };
   const predict = (those: readonly EditRecord[]) => predictBase(base, those, codec, calls);
   const drawn = await runEpisodes({
     path: join(job.episodesDirectory, `${datasetLabel(dataset)}-K${K}.jsonl`),
-    identity: await episodesHash(origin, new ContentHashes()),
+    identity: await episodesHash(origin, contents),
     records,
     draw: async () => evaluationEpisodes(await predict(records), K, evaluation),
   });
@@ -112,6 +114,7 @@ export async function measureCell(
     seed: task.seed,
     configHash: job.configHash,
   };
+  const editorFingerprint = trained && (await editor.fingerprint());
   await rm(job.outDirectory, { recursive: true, force: true });
   await mkdir(job.outDirectory, { recursive: true });
   await using lines = await LineFile.open(join(job.outDirectory, RUN_FILES.edits));
@@ -129,10 +132,18 @@ export async function measureCell(
         modelChecksum: base.info.checksum,
         modelRecord: await readModelFigures(job.model.folder),
         training: trained ? "trained" : "untrained",
-        editorFingerprint: trained && (await editor.fingerprint()),
+        editorFingerprint,
         device: engine.device,
         threads: engine.threads,
       },
+      receipt: await receiptBasis(engine, {
+        configHash: job.configHash,
+        dataHash: await contents.dataset(dataset),
+        tokenizerHash: await tokenizerHash(job.model.folder),
+        modelChecksum: base.info.checksum,
+        editorFingerprint,
+        seed: task.seed,
+      }),
       processPeakBytes: async () => (await engine.memoryStats()).processPeakBytes,
     },
     { ...calls, onLine: (line) => lines.write(line) },

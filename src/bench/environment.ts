@@ -39,17 +39,16 @@ export interface Environment {
 }
 
 export function describeEnvironment(facts: EngineFacts): Environment {
-  const cpus = os.cpus();
   const { build } = facts;
   return {
     createdAt: new Date().toISOString(),
-    package: { version: build.version, commit: gitCommit() },
+    package: { version: build.version, commit: codeCommit() },
     node: process.version,
     os: { name: osName(), kernel: os.release(), architecture: os.arch() },
     cpu: {
-      model: cpus[0]?.model.trim() ?? "unknown",
+      model: cpuModel(),
       usableCores: os.availableParallelism(),
-      totalCores: cpus.length,
+      totalCores: os.cpus().length,
     },
     memoryBytes: os.totalmem(),
     loadAverage: os.loadavg().map((load) => Number(load.toFixed(2))),
@@ -67,15 +66,20 @@ export function describeEnvironment(facts: EngineFacts): Environment {
   };
 }
 
-/** The commit of a source checkout; null in an installed package. */
-function gitCommit(): string | null {
+export const cpuModel = (): string => os.cpus()[0]?.model.trim() ?? "unknown";
+
+/** The commit of a source checkout, with `+changes` where its code was changed since; null in an installed package. */
+export function codeCommit(): string | null {
   if (!existsSync(join(packageRoot, ".git"))) return null;
-  try {
-    return execFileSync("git", ["rev-parse", "HEAD"], {
+  const git = (...args: string[]): string =>
+    execFileSync("git", args, {
       cwd: packageRoot,
       encoding: "utf8",
       stdio: ["ignore", "pipe", "ignore"],
     }).trim();
+  try {
+    const changed = git("status", "--porcelain", "--", "src", "native") !== "";
+    return `${git("rev-parse", "HEAD")}${changed ? "+changes" : ""}`;
   } catch {
     return null;
   }

@@ -7,6 +7,8 @@ import type { CellTask } from "./grid.js";
 export interface EngineChoice {
   readonly device: string;
   readonly threads?: number;
+  /** Same bits again on the same machine with as many threads. */
+  readonly deterministic?: boolean;
 }
 
 /** Tells what the engine is, and that it loads at all. */

@@ -10,6 +10,8 @@ import type { BaseScorer, EditedScorer, Scorer } from "./scorers.js";
 /** What a model says to one question, freely and under teacher forcing on the first accepted answer. */
 export interface Answer {
   readonly text: string;
+  /** As generated. */
+  readonly tokens: Int32Array;
   /** Arg-max per target token. */
   readonly argmax: Int32Array;
   readonly target: Int32Array;
@@ -80,6 +82,7 @@ export async function askAll(
       const { scope } = generation;
       answers.push({
         text: codec.answer(tokens),
+        tokens: tokens.slice(),
         argmax: (argmaxRows[i] ?? new Int32Array()).slice(),
         target: piece[i]?.target ?? new Int32Array(),
         negLogLik: scores.rowLoss[i] ?? Number.NaN,

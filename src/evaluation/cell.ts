@@ -21,6 +21,7 @@ import {
 } from "./costs.js";
 import { evaluate } from "./evaluate.js";
 import { meanFigures } from "./mean_figures.js";
+import { OutputHash, type ReceiptBasis } from "./receipt.js";
 import {
   type CellDetail,
   type CellResult,
@@ -53,6 +54,7 @@ export interface CellInput<Edited extends EditedScorer> {
     CellResult["provenance"],
     "modelChecksum" | "modelRecord" | "training" | "editorFingerprint" | "device" | "threads"
   >;
+  readonly receipt: ReceiptBasis;
   /** The process's resident high-water mark, asked at the end. */
   readonly processPeakBytes: () => Promise<number>;
 }
@@ -87,8 +89,10 @@ export async function evaluateCell<Edited extends EditedScorer>(
     { batchSize, maxNewTokens, ...common },
   );
   const editing: Figures[] = [];
+  const outputHash = new OutputHash();
   for await (const episode of asked) {
     editing.push(episode.editing);
+    outputHash.add(episode.outputs);
     for (const line of episode.lines) {
       lines.push(line);
       await onLine?.(line);
@@ -132,6 +136,7 @@ export async function evaluateCell<Edited extends EditedScorer>(
       startedAt: startedAt.toISOString(),
       wallMs: Date.now() - startedAt.getTime(),
     },
+    receipt: { ...input.receipt, outputHash: outputHash.digest() },
   };
 }
 

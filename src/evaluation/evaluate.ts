@@ -34,6 +34,8 @@ export interface EvaluatedEpisode {
   readonly lines: readonly EditRecordLine[];
   /** What applying its edits took. */
   readonly editing: Figures;
+  /** What the edited model said, as token ids, one row a question. */
+  readonly outputs: readonly Int32Array[];
 }
 
 /**
@@ -68,7 +70,7 @@ export async function* evaluate<Edited extends EditedScorer>(
       : askInSequence(method, sequential, one, asking));
     const lines = linesOf(index, one, { before, ...answers }, retention);
     for (const line of lines) shares.add(line);
-    yield { lines, editing };
+    yield { lines, editing, outputs: answers.after.map(({ tokens }) => tokens) };
 
     onEvent?.({
       type: "progress",

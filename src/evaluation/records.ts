@@ -3,6 +3,7 @@
  * one `Summary` per run (`summary.json`, versioned). The schemas are the documentation and the check in one.
  */
 import { z } from "zod";
+import { receiptSchema } from "./receipt.js";
 
 /** Raised whenever a field of `Summary` changes its name, its unit or its meaning. */
 export const SUMMARY_SCHEMA_VERSION = 2;
@@ -253,6 +254,8 @@ export const cellResultSchema = z.strictObject({
     startedAt: z.string(),
     wallMs: z.number(),
   }),
+  /** What `verify` replays by; null in records from before there were receipts. */
+  receipt: receiptSchema.nullable().default(null),
 });
 export type CellResult = z.infer<typeof cellResultSchema>;
 

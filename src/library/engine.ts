@@ -20,6 +20,10 @@ export class Engine implements AsyncDisposable {
     return this.#native.threads;
   }
 
+  get deterministic(): boolean {
+    return this.#native.deterministic;
+  }
+
   /**
    * @param model name of a bundled base model, or a Hugging Face folder (config.json, weights, tokenizer files)
    * @throws SeprogError CONFIG_INVALID if there is none of that name; CHECKPOINT_INVALID, WEIGHT_MISSING,

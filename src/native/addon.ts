@@ -309,6 +309,11 @@ export interface EngineOptions {
   readonly device?: string;
   /** Compute threads of the engine thread. Default: SLURM_CPUS_PER_TASK, else the cores this process may run on. */
   readonly threads?: number;
+  /**
+   * Computes the same bits again on the same machine with as many threads. For the whole process and for good: to be
+   * asked for by its first engine, else UNSUPPORTED where an earlier one chose its matrix library by speed. Default false.
+   */
+  readonly deterministic?: boolean;
 }
 
 /** Which library multiplies fp32 matrices on the CPU: "default" is libtorch's own choice. Last bits depend on it. */
@@ -320,6 +325,7 @@ export interface MatmulBackend {
 export interface NativeEngine {
   readonly device: string;
   readonly threads: number;
+  readonly deterministic: boolean;
   /** `addPadToken`: give a model without a pad token one, its embedding the mean of the others. */
   loadModel(
     directory: string,

@@ -62,6 +62,11 @@ export class Engine implements AsyncDisposable {
     return this.#native.threads;
   }
 
+  /** Whether it was asked to compute the same bits again. */
+  get deterministic(): boolean {
+    return this.#native.deterministic;
+  }
+
   get closed(): boolean {
     return this.#native.closed;
   }

@@ -1,4 +1,7 @@
+import type { Receipt } from "../evaluation/receipt.js";
 import type { FlopCounts } from "../native/addon.js";
+
+export type { Receipt };
 
 /** What a profiled operation does; `apply` and `answer` are the halves of inference. */
 export type PhaseGroup = "host" | "load" | "edit" | "forward" | "backward" | "update" | "answer" | "rest";
@@ -93,19 +96,4 @@ export interface ProfileRecord {
   /** Of the K in-scope inputs answered here; null for a fresh editor. */
   readonly successes: number | null;
   readonly receipt: Receipt;
-}
-
-/** What a figure rests on. Hashes are SHA-256, 64 hex digits. */
-export interface Receipt {
-  readonly code: { readonly version: string; readonly commit: string | null };
-  readonly configHash: string;
-  readonly dataHash: string | null;
-  readonly tokenizerHash: string | null;
-  readonly modelChecksum: string;
-  readonly editorFingerprint: string | null;
-  /** Over the answers' token ids, in order. */
-  readonly outputHash: string;
-  readonly libtorch: string;
-  readonly matmul: string;
-  readonly deterministic: boolean;
 }

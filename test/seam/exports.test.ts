@@ -84,6 +84,7 @@ test("the parser of this test sees every kind of member", () => {
   expect(membersOf("EngineOptions")).toEqual([
     { name: "device", optional: true },
     { name: "threads", optional: true },
+    { name: "deterministic", optional: true },
   ]);
 });
 

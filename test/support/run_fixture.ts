@@ -7,6 +7,7 @@ import type {
   Summary,
   SummaryCell,
 } from "../../src/evaluation/records.js";
+import { RECEIPT_BASIS } from "./receipts.js";
 
 /** A figure whose interval is `spread` wide on both sides. */
 export function figure(value: number, spread = 0.03, n = 500): Figure {
@@ -140,6 +141,7 @@ export function cellResult(cell: SummaryCell): CellResult {
       startedAt: "2026-01-01T00:00:00.000Z",
       wallMs: 1000,
     },
+    receipt: { ...RECEIPT_BASIS, outputHash: "b".repeat(64) },
   };
 }
 

@@ -12,6 +12,7 @@ import type { EditRequests, Generation, PairRows, TokenRows, TokenScores } from 
 import { EditCodec } from "../../src/tokenizers/edit_codec.js";
 import { packRows, unpackRows } from "../../src/tokenizers/token_rows.js";
 import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
+import { RECEIPT_BASIS } from "../support/receipts.js";
 
 let codec: EditCodec;
 beforeAll(async () => {
@@ -299,6 +300,7 @@ describe("evaluation", () => {
           device: "cpu",
           threads: 1,
         },
+        receipt: RECEIPT_BASIS,
         processPeakBytes: async () => 5000,
       },
       { onLine: (line) => void written.push(line) },

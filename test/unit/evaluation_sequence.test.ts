@@ -13,6 +13,7 @@ import type { PairRows, TokenRows } from "../../src/native/addon.js";
 import { EditCodec } from "../../src/tokenizers/edit_codec.js";
 import { packRows, unpackRows } from "../../src/tokenizers/token_rows.js";
 import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
+import { RECEIPT_BASIS } from "../support/receipts.js";
 
 let codec: EditCodec;
 beforeAll(async () => {
@@ -245,6 +246,7 @@ describe("edits one after the other", () => {
         device: "cpu",
         threads: 1,
       },
+      receipt: RECEIPT_BASIS,
       processPeakBytes: async () => 1,
     });
     expect(cellResultSchema.parse(result)).toEqual(result);

@@ -9,6 +9,7 @@
 #include "../instrument/counting_allocator.h"
 #include "../tensor/matmul_backend.h"
 #include "cores.h"
+#include "determinism.h"
 
 namespace seprog {
 namespace {
@@ -43,9 +44,14 @@ void useOneInteropThread() {
 
 }  // namespace
 
-Engine::Engine(c10::Device device, int threads, Completion completion)
-    : device_(device), threads_(threads), spins_(usableCores() > 1), completion_(std::move(completion)) {
+Engine::Engine(c10::Device device, int threads, Completion completion, bool deterministic)
+    : device_(device),
+      threads_(threads),
+      deterministic_(deterministic),
+      spins_(usableCores() > 1),
+      completion_(std::move(completion)) {
   installCountingAllocator();
+  if (deterministic_) beDeterministic(device_);
   thread_ = std::thread([this] { serve(); });
 }
 
@@ -125,7 +131,9 @@ std::optional<Failure> Engine::prepareThread() const noexcept {
     // later.
     at::get_num_threads();
     at::set_num_threads(threads_);
-    if (device_.is_cpu()) chooseMatmulBackend();
+    if (device_.is_cpu()) {
+      chooseMatmulBackend(deterministic_ ? MatmulChoice::Fixed : MatmulChoice::ByProbe);
+    }
     return std::nullopt;
   } catch (...) {
     return currentFailure();

@@ -22,8 +22,8 @@ class Engine {
   /// Called on the engine thread after each work, and for refused work on the thread that closes.
   using Completion = std::function<void(std::unique_ptr<Work>)>;
 
-  /// `threads` ≥ 1 is the size of the OpenMP team of the engine thread.
-  Engine(c10::Device device, int threads, Completion completion);
+  /// `threads` ≥ 1 is the size of the OpenMP team of the engine thread. `deterministic`: see determinism.h.
+  Engine(c10::Device device, int threads, Completion completion, bool deterministic = false);
   /// Stops as stop() does.
   ~Engine();
   Engine(const Engine&) = delete;
@@ -31,6 +31,7 @@ class Engine {
 
   const c10::Device& device() const { return device_; }
   int threads() const { return threads_; }
+  bool deterministic() const { return deterministic_; }
 
   /// Never blocks. After close() or stop() the work is refused with DISPOSED. True when the thread is awake
   /// and has nothing else to do: the work is about to begin.
@@ -53,6 +54,7 @@ class Engine {
 
   const c10::Device device_;
   const int threads_;
+  const bool deterministic_;
   const bool spins_;
   Completion completion_;
 

@@ -13,6 +13,8 @@
 #include <limits>
 #include <mutex>
 
+#include "../error.h"
+
 namespace seprog {
 namespace {
 
@@ -44,7 +46,7 @@ Probe probe(const at::Tensor& a_MK, const at::Tensor& b_KN, const at::Tensor& ex
   return {flops / bestSeconds * 1e-9, (product_MN.to(at::kDouble) - exact_MN).abs().max().item<double>()};
 }
 
-MatmulBackend choose() {
+MatmulBackend choose(MatmulChoice choice) {
   MatmulBackend backend;
   const char* wish = std::getenv("SEPROG_MATMUL");
   const std::string wanted = wish == nullptr ? "" : wish;
@@ -52,6 +54,11 @@ MatmulBackend choose() {
   if (wanted == "default") {
     backend.name = "default";
     backend.reason = "asked for by SEPROG_MATMUL";
+    return backend;
+  }
+  if (choice == MatmulChoice::Fixed && wanted != "onednn") {
+    backend.name = "default";
+    backend.reason = "fixed in deterministic mode";
     return backend;
   }
   auto generator = at::detail::createCPUGenerator(1);
@@ -69,6 +76,7 @@ MatmulBackend choose() {
   const bool faster = onednn.gflops >= kClearlyFaster * plain.gflops;
   const bool take = exact && (faster || wanted == "onednn");
   route(take);
+  backend.byProbe = take && wanted != "onednn";
   backend.name = take ? "onednn" : "default";
   if (take) {
     backend.reason =
@@ -81,10 +89,15 @@ MatmulBackend choose() {
 
 }  // namespace
 
-const MatmulBackend& chooseMatmulBackend() {
+const MatmulBackend& chooseMatmulBackend(MatmulChoice choice) {
   static std::once_flag once;
   static MatmulBackend backend;
-  std::call_once(once, [] { backend = choose(); });
+  std::call_once(once, [choice] { backend = choose(choice); });
+  if (choice == MatmulChoice::Fixed && backend.byProbe) {
+    fail(ErrorCode::Unsupported,
+         "expected the first engine of the process to ask for `engine.deterministic` but an earlier one has "
+         "chosen its matrix library by speed; open the deterministic engine first or set SEPROG_MATMUL");
+  }
   return backend;
 }
 

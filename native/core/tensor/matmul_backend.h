@@ -9,16 +9,21 @@ namespace seprog {
 struct MatmulBackend {
   std::string name;          // "default" | "onednn"
   std::string reason;        // one sentence for people
+  bool byProbe = false;      // whether oneDNN was taken because it was faster
   double defaultGflops = 0;  // best of the probe, 0 when not probed
   double onednnGflops = 0;
   double defaultError = 0;  // largest absolute error against double
   double onednnError = 0;
 };
 
+/// ByProbe takes the clearly faster library; Fixed libtorch's own choice, so that last bits cannot hang on a timing.
+enum class MatmulChoice { ByProbe, Fixed };
+
 /// Probes once per process (about 20 ms), routes libtorch's fp32 matrix products accordingly and remembers the answer.
 /// oneDNN is taken only when it is clearly faster and keeps fp32 precision: libtorch can only be asked for it together
 /// with a permission to round to bf16, which oneDNN uses on processors with AMX; those are recognised by the error.
 /// SEPROG_MATMUL=default|onednn decides instead (onednn still has to be exact). Threads: call from the engine thread.
-const MatmulBackend& chooseMatmulBackend();
+/// Throws Error(UNSUPPORTED) if Fixed is asked for after a probe has taken oneDNN.
+const MatmulBackend& chooseMatmulBackend(MatmulChoice choice = MatmulChoice::ByProbe);
 
 }  // namespace seprog
