@@ -4,19 +4,12 @@ import { SeprogError } from "../errors.js";
 import type { EditRequests, EpisodeBatch, Measurement, StepResult } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { oneInScopePerEdit } from "../training/episode_source.js";
-import type { OnEvent } from "../training/events.js";
+import { type RepeatOptions, repeat } from "./repeat.js";
 import type { EditedScorer, Subject } from "./scorers.js";
 import { editsOfStep, sequenceSteps } from "./sequence.js";
 
-export interface Repetitions {
-  /** Discarded ones before the first that counts. */
-  readonly warmUps: number;
-  readonly repetitions: number;
-}
-
-export interface CostOptions extends Repetitions {
+export interface CostOptions extends RepeatOptions {
   readonly signal?: AbortSignal;
-  readonly onEvent?: OnEvent;
 }
 
 export interface InferenceSamples {
@@ -120,28 +113,6 @@ export async function measureTrainStep(
     wallMs: samples.map(({ wallNs }) => wallNs / 1e6),
     peakBytes: samples.map(({ peakBytes }) => peakBytes),
   };
-}
-
-async function repeat<T>(
-  { warmUps, repetitions, onEvent }: CostOptions,
-  once: () => Promise<T>,
-): Promise<T[]> {
-  const startedMs = performance.now();
-  const samples: T[] = [];
-  for (let i = 0; i < warmUps + repetitions; i++) {
-    const sample = await once();
-    if (i >= warmUps) samples.push(sample);
-    onEvent?.({
-      type: "progress",
-      phase: "measure",
-      step: i + 1,
-      total: warmUps + repetitions,
-      figures: {},
-      elapsedMs: performance.now() - startedMs,
-      etaMs: ((performance.now() - startedMs) / (i + 1)) * (warmUps + repetitions - i - 1),
-    });
-  }
-  return samples;
 }
 
 function totalOf(measurement: Measurement | undefined): Measurement["total"] {

@@ -1,5 +1,8 @@
+import type { ErrorCode } from "../errors.js";
 import type { Receipt } from "../evaluation/receipt.js";
+import type { Figure } from "../evaluation/records.js";
 import type { FlopCounts } from "../native/addon.js";
+import type { RowLengths } from "./row_lengths.js";
 
 export type { Receipt };
 
@@ -67,6 +70,12 @@ export interface OneOffCost {
   readonly steps?: number;
 }
 
+/** Over the edits of a bench run, with its interval (metrics.md §1–2). */
+export interface EditingQuality {
+  readonly ES: Figure;
+  readonly DD: Figure;
+}
+
 /** `profile.json`: what one method costs on one model at one K. */
 export interface ProfileRecord {
   readonly schemaVersion: 1;
@@ -84,7 +93,8 @@ export interface ProfileRecord {
   /** Real tokens of the batch measured. */
   readonly tokens: { readonly edit: number; readonly source: number; readonly target: number };
   readonly parameters: { readonly model: number; readonly editor: number | null };
-  readonly editor: "trained" | "fresh";
+  /** `untrained`: the method learns nothing before it edits. */
+  readonly editor: "trained" | "fresh" | "untrained";
   readonly warmUps: number;
   readonly repetitions: number;
   /** One optimiser step on one episode of K edits (metrics.md §7, a). */
@@ -95,5 +105,23 @@ export interface ProfileRecord {
   readonly oneOff: readonly OneOffCost[];
   /** Of the K in-scope inputs answered here; null for a fresh editor. */
   readonly successes: number | null;
+  /** Inputs of each batch that the method took as in scope of an edit; null for methods that take every input so. */
+  readonly takenInScope: { readonly inScope: number | null; readonly outScope: number | null };
+  /** What a bench run found this method's edits to do at this K; null where none was given. */
+  readonly quality: EditingQuality | null;
+  /** Of the rows that were measured: a plan of the same cell is made from them. */
+  readonly rows: RowLengths;
   readonly receipt: Receipt;
+}
+
+/** `failure.json`, in place of a record: why a cell could not be profiled. A later run tries it again. */
+export interface ProfileFailure {
+  readonly schemaVersion: 1;
+  readonly kind: "profile-failure";
+  readonly method: string;
+  readonly dataset: string | null;
+  readonly model: string;
+  readonly K: number;
+  readonly code: ErrorCode;
+  readonly message: string;
 }

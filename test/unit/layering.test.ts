@@ -85,8 +85,23 @@ describe("TypeScript", () => {
     evaluation: [...base, ...knowledge, "config", "native", "training"],
     // What index.ts shows of the engine: handles with text in and text out.
     library: [...base, ...knowledge, "config", "native", "training", "evaluation"],
-    report: [...base, ...knowledge, "config", "training", "evaluation"],
+    // What a profiled cell's file holds: all that a report needs to know of profiling.
+    "profile/record": ["errors", "evaluation", "native", "profile/row_lengths"],
+    "profile/row_lengths": ["native"],
+    report: [...base, ...knowledge, "config", "training", "evaluation", "profile/record"],
     bench: [...base, ...knowledge, "config", "native", "training", "evaluation", "report"],
+    profile: [
+      ...base,
+      ...knowledge,
+      "config",
+      "native",
+      "training",
+      "evaluation",
+      "report",
+      "bench",
+      "profile/record",
+      "profile/row_lengths",
+    ],
     cli: [
       ...base,
       ...knowledge,
@@ -96,6 +111,8 @@ describe("TypeScript", () => {
       "library",
       "report",
       "bench",
+      "profile",
+      "profile/record",
       "cli/commands/doctor",
     ],
     "cli/commands/doctor": [...base, "config", "cli", "native"],

@@ -1,0 +1,42 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { type RepeatOptions, repeat } from "../evaluation/repeat.js";
+import { assemble, type SampledRepetition } from "./assemble.js";
+import type { OperationSamples } from "./record.js";
+import { type Operation, recordOnce } from "./recorder.js";
+
+export interface SamplingOptions extends RepeatOptions {
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Repeats an operation: warm-ups, repetitions with clocks, and at last one in detail, of which no time is kept.
+ * @throws what the operation throws; the signal's reason when aborted
+ */
+export async function sampleOperation(
+  operation: Operation,
+  { signal, ...options }: SamplingOptions,
+): Promise<OperationSamples> {
+  const samples = await repeat(options, async (): Promise<SampledRepetition> => {
+    signal?.throwIfAborted();
+    const isReset = await resetProcessPeak();
+    const repetition = await recordOnce(operation, true);
+    return { ...repetition, processPeakBytes: isReset ? await readProcessPeak() : null, energyJ: null };
+  });
+  signal?.throwIfAborted();
+  return assemble(samples, await recordOnce(operation, "detail"));
+}
+
+/** Sets the process's resident high-water mark back to what it holds now; false where the system refuses. */
+async function resetProcessPeak(): Promise<boolean> {
+  return writeFile("/proc/self/clear_refs", "5").then(
+    () => true,
+    () => false,
+  );
+}
+
+/** VmHWM in bytes; null where the system does not tell. */
+async function readProcessPeak(): Promise<number | null> {
+  const status = await readFile("/proc/self/status", "utf8").catch(() => "");
+  const kib = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
+  return kib === undefined ? null : Number(kib) * 1024;
+}
