@@ -6,7 +6,9 @@ namespace seprog {
 
 Meter::Meter(const c10::Device& device, MeasureLevel level)
     : device_(device), level_(level), total_(device, 0) {
-  if (level_ == MeasureLevel::Detail) sample(0);
+  if (level_ != MeasureLevel::Detail) return;
+  sample(0);
+  flops_.emplace();
 }
 
 int64_t Meter::now() const {
@@ -34,6 +36,12 @@ Stopwatch::Reading Meter::Interval::addTo(PhaseRecord& phase) {
   return time;
 }
 
+FlopCounts Meter::addFlops(const Interval& interval, PhaseRecord& phase) const {
+  const FlopCounts all = flops_->counts() - interval.flopsBefore;
+  phase.flops = phase.flops.value_or(FlopCounts()) + (all - interval.insideFlops);
+  return all;
+}
+
 void Meter::begin(const char* name) {
   const auto found = std::find_if(phases_.begin(), phases_.end(),
                                   [&](const PhaseRecord& phase) { return phase.name == name; });
@@ -45,6 +53,7 @@ void Meter::begin(const char* name) {
   if (level_ == MeasureLevel::Detail) {
     open_.back()->beganNs = now();
     sample(open_.back()->beganNs);
+    open_.back()->flopsBefore = flops_->counts();
   }
 }
 
@@ -59,6 +68,7 @@ void Meter::end() {
     const int64_t endNs = now();
     spans_.push_back({interval->record, interval->beganNs, endNs});
     sample(endNs);
+    outer.insideFlops = outer.insideFlops + addFlops(*interval, phases_[interval->record]);
   }
 }
 
@@ -67,7 +77,10 @@ Measurement Meter::finish() {
   measurement.total.name = "total";
   measurement.total.baselineBytes = total_.peaks.baselineBytes();
   total_.addTo(measurement.total);
-  if (level_ == MeasureLevel::Detail) sample(now());
+  if (level_ == MeasureLevel::Detail) {
+    sample(now());
+    addFlops(total_, measurement.total);
+  }
   measurement.phases = std::move(phases_);
   measurement.spans = std::move(spans_);
   measurement.timeline = std::move(timeline_);

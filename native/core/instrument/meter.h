@@ -5,10 +5,12 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "../engine/job.h"
 #include "device_memory.h"
+#include "flops.h"
 #include "stopwatch.h"
 
 namespace seprog {
@@ -61,10 +63,14 @@ class Meter {
     int64_t insideWallNs = 0;
     int64_t insideDeviceNs = 0;
     int64_t beganNs = 0;
+    FlopCounts flopsBefore;
+    FlopCounts insideFlops;
   };
   /// Since the start of the job.
   int64_t now() const;
   void sample(int64_t ns);
+  /// Adds what the interval computed since its begin to the phase, without the phases inside, and gives all of it.
+  FlopCounts addFlops(const Interval& interval, PhaseRecord& phase) const;
 
   c10::Device device_;
   MeasureLevel level_;
@@ -74,6 +80,7 @@ class Meter {
   std::vector<PhaseRecord> phases_;
   std::vector<std::unique_ptr<Interval>> open_;
   Interval total_;
+  std::optional<FlopCounter> flops_;  // detail only
 };
 
 }  // namespace seprog

@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "../instrument/flops.h"
 #include "../tensor/random.h"
 #include "losses.h"
 #include "rmsprop.h"
@@ -50,6 +51,7 @@ class Residuals {
   Gradients gradients(Gradients ofEdited) const {
     if (!lowRank_) return ofEdited;
     at::NoGradGuard noGrad;
+    const BackwardPass pass("factors");
     Gradients factors;
     for (const auto& [name, G] : ofEdited) {
       factors.emplace(name + ".u", at::mm(G, parameters_.at(name + ".v").t()));

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "../instrument/flops.h"
+
 namespace seprog {
 
 bool isTrained(const Head& head) {
@@ -22,6 +24,7 @@ void prepareGradients(const at::Tensor& h_ND, const Head& head, bool trainHead, 
 
 void backThroughHead(const at::Tensor& gradient_RV, const at::Tensor& h_ND, int64_t first, const Head& head,
                      StateGradients& gradients) {
+  const BackwardPass pass("head");
   const int64_t count = gradient_RV.size(0);
   at::Tensor rows_RD = gradients.h_ND.narrow(0, first, count);
   at::mm_out(rows_RD, gradient_RV, head.weight_VD);

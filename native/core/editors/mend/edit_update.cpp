@@ -9,6 +9,8 @@
 
 #include <algorithm>
 
+#include "../../instrument/flops.h"
+
 namespace seprog {
 
 EditUpdate::EditUpdate(const MendModules& modules, const Model& current, const PairRows& edits,
@@ -179,6 +181,7 @@ TensorTable EditUpdate::pseudoGradientGraph() {
 
 void EditUpdate::backward(size_t index, const Trace& trace, const at::Tensor& gradient,
                           Gradients& sums) const {
+  const BackwardPass pass("editor");
   const EditedMatrix& matrix = modules_.matrices()[index];
   const at::Tensor y_ND = result(index, trace);
   const at::Tensor u_NI = y_ND.narrow(1, 0, matrix.inputs);
