@@ -1,60 +1,14 @@
 // The program as people run it: every command on a tiny world, in processes of its own.
-import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { packageRoot } from "../../src/config/paths.js";
+import { runProgram, startProgram } from "../support/program.js";
 import { TinyWorld, tinyRecords } from "../support/tiny_world.js";
 
-interface Ended {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-interface Running {
-  readonly child: ChildProcess;
-  readonly ended: Promise<Ended>;
-  /** Resolves once stderr holds the text. */
-  said(text: string): Promise<void>;
-}
-
-function start(args: readonly string[], input = ""): Running {
-  const child = spawn(process.execPath, [join(packageRoot, "bin", "seprog-native.mjs"), ...args], {
-    cwd: world.folder,
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  child.stdin.end(input);
-  const ended = new Promise<Ended>((resolve) => {
-    child.once("close", (status) => resolve({ status, stdout, stderr }));
-  });
-  const said = (text: string): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (stderr.includes(text)) resolve();
-      };
-      child.stderr.on("data", look);
-      child.once("close", () => reject(new Error(`ended without saying "${text}": ${stderr}`)));
-      look();
-    });
-  return { child, ended, said };
-}
-
-async function run(args: readonly string[], input = ""): Promise<string> {
-  const { status, stdout, stderr } = await start(args, input).ended;
-  if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}: ${stderr}`);
-  return stdout;
-}
+const start = (args: readonly string[], input = "") => startProgram(args, { cwd: world.folder, input });
+const run = (args: readonly string[], input = "") => runProgram(args, { cwd: world.folder, input });
 
 const leftovers = (folder: string): string[] =>
   readdirSync(folder, { recursive: true })

@@ -1,0 +1,147 @@
+// Processes that are killed (kill -9) in the midst of training or editing: what they leave is whole, going on ends with
+// the same bits, and the base is what it was.
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { trainFromSuite } from "../../src/bench/train_run.js";
+import { readTrained } from "../../src/training/trained_editors.js";
+import { childScript, requireBuiltPackage } from "../support/built_package.js";
+import { type Ended, runProgram, startProgram } from "../support/program.js";
+import { suiteOf } from "../support/suite_of.js";
+import { TINY_ENGINE, TinyWorld } from "../support/tiny_world.js";
+
+/** A moment of a program: around a call of node:fs/promises on a path whose last part matches. */
+interface Moment {
+  readonly call: "mkdir" | "rename";
+  readonly target: string;
+  readonly when: "before" | "after";
+}
+
+// One matrix library in all processes: last bits depend on it.
+const MATMUL = { SEPROG_MATMUL: "default" };
+const THREADS = ["--threads", "1"];
+
+const TRAINING = {
+  k: [2],
+  episodesPerStep: 2,
+  labels: "given",
+  learningRate: 1e-4,
+  warmupSteps: 2,
+  steps: 12,
+  stepsPerEpoch: 2,
+  checkpointEveryEpochs: 1,
+  validateEveryEpochs: 3,
+  validationEpisodes: 1,
+};
+
+const METHODS = {
+  seprog: { editor: { kind: "seprog", hiddenWidth: 64, promptLength: 4 }, training: TRAINING },
+  enn: { editor: { kind: "enn" }, training: TRAINING },
+  slag: { editor: { kind: "slag", innerSteps: 2, otherRows: 2 }, training: TRAINING },
+  mend: { editor: { kind: "mend" }, training: TRAINING },
+  serac: {
+    editor: { kind: "serac", classifier: { source: "directory", path: "bert-mini" } },
+    training: TRAINING,
+  },
+};
+
+let world: TinyWorld;
+let baseFiles: Readonly<Record<string, string>>;
+
+const run = (args: readonly string[]): Promise<string> =>
+  runProgram([...args, ...THREADS], { cwd: world.folder, env: MATMUL });
+
+/** Runs the program up to a moment at which it is killed. */
+async function killed(args: readonly string[], moment: Moment): Promise<Ended> {
+  const ended = await startProgram([...args, ...THREADS], {
+    cwd: world.folder,
+    env: { ...MATMUL, SEPROG_TEST_KILL: JSON.stringify(moment) },
+    nodeArgs: ["--import", childScript("kill_at.mjs")],
+  }).ended;
+  return ended;
+}
+
+/** Name and SHA-256 of every file below a folder; none if it is not there. */
+function filesOf(folder: string): Record<string, string> {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return Object.fromEntries(
+    entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .map((path) => [
+        path.slice(folder.length),
+        createHash("sha256").update(readFileSync(path)).digest("hex"),
+      ]),
+  );
+}
+
+const suiteFile = (method: string): string => `${method}.yaml`;
+const contentOf = (method: keyof typeof METHODS | "ft"): object => ({
+  name: "tiny",
+  model: world.path("model"),
+  datasets: [{ name: world.dataFile }],
+  k: [2],
+  methods: { [method]: method === "ft" ? { editor: { kind: "ft", maxSteps: 5 } } : METHODS[method] },
+  evaluation: { maxEdits: 4, minEpisodes: 2, timing: { warmUps: 0, repetitions: 1 } },
+});
+
+beforeAll(async () => {
+  requireBuiltPackage();
+  Object.assign(process.env, MATMUL);
+  world = await TinyWorld.create();
+  await world.pretrain("model", { epochs: 2 });
+  baseFiles = filesOf(world.path("model"));
+  for (const method of [...Object.keys(METHODS), "ft"] as (keyof typeof METHODS | "ft")[])
+    await writeFile(world.path(suiteFile(method)), stringify(contentOf(method)));
+});
+afterAll(() => world.dispose());
+
+describe("a killed training", () => {
+  it.each(Object.keys(METHODS) as (keyof typeof METHODS)[])(
+    "goes on to the same bits, from nothing and from a checkpoint: %s",
+    async (method) => {
+      const out = `${method}-parts`;
+      const train = ["train", "--suite", suiteFile(method), "--out", out];
+      const work = world.path(`${out}.training`);
+
+      // While the first checkpoint is being written.
+      const first = await killed(train, { call: "mkdir", target: "^\\.step-00000002", when: "after" });
+      expect(first.signal, first.stderr).toBe("SIGKILL");
+      expect(readdirSync(work).filter((name) => name.startsWith("step-"))).toEqual([]);
+
+      // Behind the checkpoint of step 8, in the midst of what follows.
+      const second = await killed(train, { call: "rename", target: "^step-00000008$", when: "after" });
+      expect(second.signal, second.stderr).toBe("SIGKILL");
+      expect(readdirSync(work)).toContain("step-00000008");
+      expect(readdirSync(world.folder)).not.toContain(out);
+
+      expect(await run(train)).toContain("Trained");
+      const whole = await trainFromSuite(suiteOf(contentOf(method)), {
+        outDirectory: world.path(`${method}-whole`),
+        engine: TINY_ENGINE,
+        fresh: false,
+      });
+      const parts = await readTrained(world.path(out));
+      expect({ ...parts.training, wallMs: 0 }).toEqual({ ...whole.training, wallMs: 0 });
+      expect(parts.fingerprint).toBe(whole.fingerprint);
+      const { "/trained.json": _, ...partsFiles } = filesOf(world.path(out));
+      const { "/trained.json": __, ...wholeFiles } = filesOf(world.path(`${method}-whole`));
+      expect(partsFiles).toEqual(wholeFiles);
+      expect(readdirSync(world.folder)).not.toContain(`${out}.training`);
+      expect(filesOf(world.path("model"))).toEqual(baseFiles);
+    },
+  );
+
+  it("is done again where only the finished editor was still to be put in its place", async () => {
+    const train = ["train", "--suite", suiteFile("enn"), "--out", "enn-late"];
+    const { signal } = await killed(train, { call: "rename", target: "^enn-late$", when: "before" });
+    expect(signal).toBe("SIGKILL");
+    expect(readdirSync(world.folder)).not.toContain("enn-late");
+    await run(train);
+    const late = await readTrained(world.path("enn-late"));
+    expect(late.fingerprint).toBe((await readTrained(world.path("enn-whole"))).fingerprint);
+  });
+});
