@@ -2,12 +2,8 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { engineSpec } from "../config/editor_spec.js";
 import { scheduleName } from "../config/evaluation.js";
-import { loadJsonl } from "../data/datasets/jsonl.js";
-import { evaluationEpisodes } from "../data/evaluation_episodes.js";
-import { loadDataset } from "../data/registry.js";
-import type { EditRecord, Episode } from "../data/types.js";
+import type { Episode } from "../data/types.js";
 import { type EditorSpec, hasMemory, trainingSpec, useOf } from "../editors/registry.js";
-import { SeprogError } from "../errors.js";
 import { type CellName, evaluateCell } from "../evaluation/cell.js";
 import { requestsWithOutScope } from "../evaluation/edit_time_questions.js";
 import type { CellResult } from "../evaluation/records.js";
@@ -16,17 +12,17 @@ import { editorSubject } from "../evaluation/subject.js";
 import { writeJsonAtomically } from "../files.js";
 import type { EditedModel, Editor } from "../native/engine.js";
 import { RUN_FILES } from "../report/run_data.js";
-import { predictBase, predictEdits } from "../training/base_predictions.js";
+import { predictBase } from "../training/base_predictions.js";
 import { toBatch } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
 import { readModelFigures } from "../training/model_figures.js";
 import { readTrained } from "../training/trained_editors.js";
+import { cellEpisodes } from "./cell_episodes.js";
 import { datasetLabel, modelLabel } from "./grid.js";
-import { ContentHashes, episodesHash } from "./identity.js";
+import { ContentHashes } from "./identity.js";
 import type { CellJob } from "./job.js";
 import { LineFile } from "./line_file.js";
 import { receiptBasis, tokenizerHash } from "./receipt.js";
-import { runEpisodes } from "./run_episodes.js";
 import { openSession } from "./session.js";
 import { tuneOption } from "./tune_run.js";
 
@@ -46,7 +42,7 @@ export async function measureCell(
     text,
     editor: written,
   });
-  const { engine, base, codec, tokenizer } = session;
+  const { engine, base, codec } = session;
   const calls = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
   const openEditor = async (spec: EditorSpec): Promise<Editor> => {
     const editor = await engine.createEditor(engineSpec(spec, seed), base);
@@ -57,23 +53,12 @@ export async function measureCell(
     editorSubject(editor, base, evaluation.gate, useOf(spec), hasMemory(spec));
 
   const { dataset, K } = task;
-  const { split } = evaluation;
-  // Of a file the editor has not seen every record may be asked; else only those of the split.
-  const wholeFile = dataset.endsWith(".jsonl") && !known.includes(dataset);
-  const data = await (wholeFile ? loadJsonl(dataset, { split }) : loadDataset(dataset, { tokenizer }));
-  const records = data.splits[split];
   const contents = new ContentHashes();
-  const origin = { dataset, wholeFile, K, evaluation, model: job.model, text };
-  const predict = (those: readonly EditRecord[]) => predictBase(base, those, codec, calls);
-  const drawn = await runEpisodes({
-    path: join(job.episodesDirectory, `${datasetLabel(dataset)}-K${K}.jsonl`),
-    identity: await episodesHash(origin, contents),
-    records,
-    draw: async () => evaluationEpisodes(await predict(records), K, evaluation),
-  });
-  const episodes = codec.needsPrediction ? await predictEdits(base, drawn, codec, calls) : drawn;
+  const { data, episodes } = await cellEpisodes(
+    { task, evaluation, model: job.model, known, session, contents, directory: job.episodesDirectory },
+    calls,
+  );
   const [first] = episodes;
-  if (first === undefined) throw noEpisodes(dataset, records);
 
   const requestsOf = useOf(written).needsOutScope
     ? requestsWithOutScope(data.splits.train, codec)
@@ -83,7 +68,7 @@ export async function measureCell(
     (await tuneOption(
       {
         tune: task.tune,
-        records: await predict(data.splits.validation),
+        records: await predictBase(base, data.splits.validation, codec, calls),
         K,
         evaluation,
         codec,
@@ -151,11 +136,4 @@ export async function measureCell(
   await lines.complete();
   await writeJsonAtomically(join(job.outDirectory, RUN_FILES.result), result);
   return result;
-}
-
-function noEpisodes(dataset: string, records: readonly EditRecord[]): SeprogError {
-  return new SeprogError(
-    "DATA_INVALID",
-    `expected records to edit in ${dataset} but received ${records.length}; give more records or another \`evaluation.split\``,
-  );
 }

@@ -7,8 +7,10 @@ import { edit } from "./commands/edit.js";
 import { evaluate } from "./commands/evaluate.js";
 import { models } from "./commands/models.js";
 import { pretrain } from "./commands/pretrain.js";
+import { profile } from "./commands/profile.js";
 import { report } from "./commands/report.js";
 import { train } from "./commands/train.js";
+import { verify } from "./commands/verify.js";
 import { runProgram } from "./program.js";
 
 // A reader that closes early, as `| head` does, ends the program without a complaint.
@@ -23,10 +25,12 @@ process.exitCode = await runProgram(process.argv.slice(2), [
   evaluate,
   edit,
   ask,
+  profile,
   pretrain,
   models,
   data,
   report,
+  verify,
   doctor,
   build,
 ]);

@@ -134,7 +134,7 @@ export async function validationEpisodes(
 }
 
 /** Edits a data-dependent start looks at: enough for second moments of a few hundred dimensions. */
-const CALIBRATION_EDITS = 1024;
+export const CALIBRATION_EDITS = 1024;
 
 /** A sample of training rows for `Editor.calibrate`, as one batch; a draw of its own that training does not see. */
 export async function calibrationSample(

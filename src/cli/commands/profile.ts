@@ -1,0 +1,111 @@
+import { shapeNames } from "../../profile/shapes.js";
+import { defineCommand } from "../command.js";
+import { interruptible } from "../interrupt.js";
+import {
+  dataOption,
+  datasetsOption,
+  deviceOption,
+  methodsOption,
+  microBatchOption,
+  modelsOption,
+  seedOption,
+  setOption,
+  threadsOption,
+} from "../options.js";
+import { nameList, numberList, wholeNumber } from "../usage_error.js";
+
+/** For options of so many tokens a row. */
+const tokensOption = (option: string, rows: string, tokens: number) =>
+  ({
+    type: "number",
+    requiresArg: true,
+    default: tokens,
+    coerce: wholeNumber(option, 1),
+    describe: `With --shapes: tokens of every ${rows}`,
+  }) as const;
+
+export const profile = defineCommand({
+  command: "profile [suite]",
+  describe: "Measure time, memory and FLOPs of a training step and of inference, by method and phase",
+  examples: [
+    ["profile", "the methods of the suite baselines on zsRE and t5-mini, K = 64 and 128"],
+    ["profile --methods seprog,mend --k 8 --repetitions 5", "a quick look at two methods"],
+    ["profile --editors runs/baselines", "with the editors that a bench run has trained"],
+    ["profile --shapes t5-large --methods seprog --k 64", "a large model of random weights, no download"],
+    ["profile paper --models DIR --data DIR --k 64", "real checkpoints"],
+  ],
+  positionals: {
+    suite: { type: "string", default: "baselines", describe: "A bundled suite's name or a YAML file" },
+  },
+  options: {
+    out: { type: "string", requiresArg: true, describe: "Run folder (default: runs/profile-<suite's name>)" },
+    k: {
+      type: "string",
+      requiresArg: true,
+      default: "64,128",
+      coerce: numberList("k", 1),
+      describe: "Edits at once, separated by commas: any, whatever the suite's own",
+    },
+    methods: methodsOption,
+    datasets: {
+      ...datasetsOption,
+      describe:
+        "These data sets of the suite, separated by commas (default: zsre where the suite has it, else the first)",
+    },
+    editors: {
+      type: "string",
+      requiresArg: true,
+      describe: "Folder of a bench run of this suite: its trained editors are used, its ES and DD told",
+    },
+    shapes: {
+      type: "string",
+      requiresArg: true,
+      coerce: nameList,
+      describe: `Models of random weights in place of the suite's: ${shapeNames.join(", ")}`,
+    },
+    "source-tokens": tokensOption("source-tokens", "input", 24),
+    "target-tokens": tokensOption("target-tokens", "answer", 8),
+    "edit-tokens": tokensOption("edit-tokens", "edit's text", 32),
+    "warm-ups": {
+      type: "number",
+      requiresArg: true,
+      default: 5,
+      coerce: wholeNumber("warm-ups", 0),
+      describe: "Discarded repetitions before the first that counts",
+    },
+    repetitions: {
+      type: "number",
+      requiresArg: true,
+      default: 20,
+      coerce: wholeNumber("repetitions", 1),
+      describe: "Repetitions of every operation",
+    },
+    set: setOption,
+    data: dataOption,
+    models: modelsOption,
+    device: deviceOption,
+    threads: threadsOption,
+    seed: seedOption,
+    "micro-batch": microBatchOption,
+    fresh: { type: "boolean", default: false, describe: "Measure every cell anew" },
+  },
+  run: async (args) => {
+    const { engineChoice } = await import("../engine_choice.js");
+    const { profileSuiteOf } = await import("../profile_args.js");
+    const { runProfile } = await import("../profile_run.js");
+    const { suite, shapes } = profileSuiteOf(args);
+    return interruptible((signal) =>
+      runProfile(suite, {
+        folder: args.out ?? `runs/profile-${suite.name}`,
+        engine: engineChoice(args),
+        k: args.k,
+        ...(shapes && { shapes }),
+        benchFolder: args.editors,
+        warmUps: args["warm-ups"],
+        repetitions: args.repetitions,
+        fresh: args.fresh,
+        signal,
+      }),
+    );
+  },
+});

@@ -1,0 +1,56 @@
+import { didYouMean } from "../config/suggest.js";
+import type { SuiteConfig } from "../config/suite.js";
+import { SeprogError } from "../errors.js";
+import type { TokensEach } from "../profile/row_lengths.js";
+import { isShape, type ShapeName, shapeNames } from "../profile/shapes.js";
+import { type SuiteArgs, suiteFromArgs } from "./suite_args.js";
+
+/** The paper's costs are of zsRE (Table 3). */
+const DEFAULT_DATASET = "zsre";
+
+export interface ProfileArgs extends Omit<SuiteArgs, "k" | "microBatch"> {
+  readonly shapes?: readonly string[] | undefined;
+  readonly "source-tokens": number;
+  readonly "target-tokens": number;
+  readonly "edit-tokens": number;
+  readonly "micro-batch"?: number | undefined;
+}
+
+/** What is profiled: the suite, or its methods on shapes. K is none of the suite's. */
+export interface ProfiledSuite {
+  readonly suite: SuiteConfig;
+  readonly shapes?: { readonly names: readonly ShapeName[]; readonly tokens: TokensEach };
+}
+
+/** @throws SeprogError CONFIG_INVALID for a bad suite, an unknown method, data set or shape */
+export function profileSuiteOf(args: ProfileArgs): ProfiledSuite {
+  const { suite: name, set, data, models, seed, methods, datasets } = args;
+  const whole = suiteFromArgs({
+    suite: name,
+    set,
+    data,
+    models,
+    seed,
+    methods,
+    datasets,
+    microBatch: args["micro-batch"],
+  });
+  const usual = whole.datasets.filter((dataset) => dataset.name === DEFAULT_DATASET);
+  const chosen = datasets ? whole.datasets : usual.length > 0 ? usual : whole.datasets.slice(0, 1);
+  const suite = { ...whole, datasets: chosen };
+  if (args.shapes === undefined) return { suite };
+  const tokens = {
+    source: args["source-tokens"],
+    target: args["target-tokens"],
+    edit: args["edit-tokens"],
+  };
+  return { suite, shapes: { names: args.shapes.map(shapeOf), tokens } };
+}
+
+function shapeOf(name: string): ShapeName {
+  if (isShape(name)) return name;
+  throw new SeprogError(
+    "CONFIG_INVALID",
+    `expected some of ${shapeNames.join(", ")} for \`--shapes\` but received "${name}"${didYouMean(name, shapeNames)}`,
+  );
+}
