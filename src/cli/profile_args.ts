@@ -1,7 +1,7 @@
 import { didYouMean } from "../config/suggest.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { SeprogError } from "../errors.js";
-import type { TokensEach } from "../profile/row_lengths.js";
+import type { TokensEach } from "../profile/even_lengths.js";
 import { isShape, type ShapeName, shapeNames } from "../profile/shapes.js";
 import { type SuiteArgs, suiteFromArgs } from "./suite_args.js";
 

@@ -9,9 +9,9 @@ import { coreSpec, isTrained } from "../editors/registry.js";
 import { type CellResult, cellResultSchema } from "../evaluation/records.js";
 import { PROFILE_FILES } from "../report/profile/profile_run.js";
 import { RUN_FILES } from "../report/run_data.js";
+import type { TokensEach } from "./even_lengths.js";
 import type { ProfiledModel, ProfileRepetitions } from "./job.js";
 import type { EditingQuality } from "./record.js";
-import type { TokensEach } from "./row_lengths.js";
 import { type ShapeName, shapeConfig } from "./shapes.js";
 
 /** Raised when a change of the code makes profiles taken before it mean something else. */

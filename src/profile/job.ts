@@ -1,8 +1,8 @@
 import type { CellTask } from "../bench/grid.js";
 import type { EngineChoice, ModelChoice } from "../bench/job.js";
 import type { HuggingFaceConfig } from "../models/registry.js";
+import type { TokensEach } from "./even_lengths.js";
 import type { EditingQuality } from "./record.js";
-import type { TokensEach } from "./row_lengths.js";
 
 /** A model of a folder with its data set, or one of random weights that is asked random ids. */
 export type ProfiledModel =

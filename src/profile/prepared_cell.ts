@@ -13,9 +13,9 @@ import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { predictBase } from "../training/base_predictions.js";
 import { CALIBRATION_EDITS, calibrationSample, TrainingEpisodes } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
+import { evenLengths, type ReadBeside } from "./even_lengths.js";
 import type { ProfiledModel, ProfileJob } from "./job.js";
 import { randomWorkload } from "./random_workload.js";
-import { evenLengths, type ReadBeside } from "./row_lengths.js";
 import { someRecords, textWorkload } from "./text_workload.js";
 import type { Workload } from "./workload.js";
 

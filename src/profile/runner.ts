@@ -16,9 +16,9 @@ import { profileRecordSchema } from "../report/profile/record_schema.js";
 import { RUN_FILES } from "../report/run_data.js";
 import type { LoopEvent } from "../training/events.js";
 import { atK, type ProfileCell, shapeProfileCells, suiteProfileCells } from "./cells.js";
+import type { TokensEach } from "./even_lengths.js";
 import type { ProfileJob, ProfileRepetitions } from "./job.js";
 import type { ProfileFailure, ProfileRecord } from "./record.js";
-import type { TokensEach } from "./row_lengths.js";
 import type { ShapeName } from "./shapes.js";
 
 export interface ProfileRunOptions extends ProfileRepetitions {
