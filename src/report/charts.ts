@@ -16,15 +16,15 @@ export type LegendEntry =
   | { readonly label: string; readonly color: string }
   | { readonly label: string; readonly dash: readonly number[] };
 
-export interface Curve {
+export interface Curve<Cell = SummaryCell> {
   readonly label: string;
-  readonly pick: (cell: SummaryCell) => Figure | null;
+  readonly pick: (cell: Cell) => Pick<Figure, "value" | "low" | "high"> | null;
 }
 
-export interface ChartOptions {
+export interface ChartOptions<Cell = SummaryCell> {
   readonly title: string;
   readonly note: string;
-  readonly curves: readonly Curve[];
+  readonly curves: readonly Curve<Cell>[];
   readonly yTitle: string;
   /** Factor from the figure's unit to the axis' unit. */
   readonly scale?: number;
@@ -128,7 +128,10 @@ interface Row {
   readonly high: number;
 }
 
-export function rowsOf(series: readonly Series[], options: ChartOptions): Row[] {
+export function rowsOf<Cell extends { readonly K: number }>(
+  series: readonly Series<Cell>[],
+  options: ChartOptions<Cell>,
+): Row[] {
   const scale = options.scale ?? 1;
   return series.flatMap(({ name, cells }) =>
     options.curves.flatMap(({ label, pick }) =>
@@ -151,7 +154,10 @@ export function rowsOf(series: readonly Series[], options: ChartOptions): Row[] 
   );
 }
 
-export function lineChart(series: readonly Series[], options: ChartOptions): Chart | null {
+export function lineChart<Cell extends { readonly K: number }>(
+  series: readonly Series<Cell>[],
+  options: ChartOptions<Cell>,
+): Chart | null {
   const rows = rowsOf(series, options);
   if (rows.length === 0) return null;
   const curves = curvesIn(rows, options);
@@ -169,7 +175,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Cha
 export const colorOf = (index: number): string => PALETTE[index % PALETTE.length] ?? INK;
 const dashOf = (index: number): number[] => [...(DASHES[index % DASHES.length] ?? [])];
 
-function curvesIn(rows: readonly Row[], options: ChartOptions): string[] {
+function curvesIn<Cell>(rows: readonly Row[], options: ChartOptions<Cell>): string[] {
   return options.curves.map(({ label }) => label).filter((label) => rows.some((row) => row.curve === label));
 }
 
@@ -210,10 +216,10 @@ interface PlotFrame {
   readonly legend: boolean;
 }
 
-export function plot(
+export function plot<Cell>(
   rows: readonly Row[],
-  series: readonly Series[],
-  options: ChartOptions,
+  series: readonly Series<Cell>[],
+  options: ChartOptions<Cell>,
   frame: PlotFrame,
 ) {
   const ks = [...new Set(rows.map((row) => row.K))].toSorted((a, b) => a - b);

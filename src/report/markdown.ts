@@ -13,7 +13,7 @@ export function markdownReport(content: ReportContent): string {
     ...content.editing.map(section),
     ...content.headline.map(section),
     "## More figures",
-    ...content.details.map((table) => `### ${escapeMarkdown(table.title)}\n\n${resultMarkdown(table)}`),
+    ...content.details.map((table) => `### ${escapeMarkdown(table.title)}\n\n${tableMarkdown(table)}`),
     "## What the columns mean",
     legend([
       ...content.comparison,
@@ -36,17 +36,19 @@ export function markdownReport(content: ReportContent): string {
 }
 
 const section = (table: ResultTable): string =>
-  `## ${escapeMarkdown(table.title)}\n\n${resultMarkdown(table)}`;
+  `## ${escapeMarkdown(table.title)}\n\n${tableMarkdown(table)}`;
 
-function resultMarkdown(table: ResultTable): string {
+/** Figures in a pipe table, intervals in brackets behind them. */
+export function tableMarkdown(table: ResultTable): string {
   const header = `| ${escapeMarkdown(table.corner)} | ${table.columns.map((column) => escapeMarkdown(column.title)).join(" | ")} |`;
   const rule = `|---:|${table.columns.map(() => "---:|").join("")}`;
   const rows = table.rows.map((row) => {
     const cells = row.cells.map(({ value, interval }) =>
-      interval === null ? value : `${value} (${interval})`,
+      escapeMarkdown(interval === null ? value : `${value} (${interval})`),
     );
+    const label = escapeMarkdown(row.label);
     const shown = row.isMean ? cells.map((cell) => `**${cell}**`) : cells;
-    return `| ${row.isMean ? `**${row.label}**` : row.label} | ${shown.join(" | ")} |`;
+    return `| ${row.isMean ? `**${label}**` : label} | ${shown.join(" | ")} |`;
   });
   return [header, rule, ...rows].join("\n");
 }

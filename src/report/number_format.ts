@@ -26,3 +26,9 @@ export function interval(
 ): string {
   return `${format(low)} – ${format(high)}`;
 }
+
+/** `2.41×`, `0.0412×`, `132×`. */
+export function times(value: number): string {
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return `${value >= 1 ? value.toFixed(digits) : value.toPrecision(3)}×`;
+}

@@ -77,7 +77,11 @@ export async function readEdits(cellFolder: string): Promise<EditRecordLine[]> {
   );
 }
 
-async function readJson<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>> {
+/** Throws DATA_INVALID where the file does not hold what the schema says. */
+export async function readJson<Schema extends z.ZodType>(
+  path: string,
+  schema: Schema,
+): Promise<z.output<Schema>> {
   return parse(await readFile(path, "utf8"), schema, path);
 }
 

@@ -1,9 +1,9 @@
 import type { Figure, SummaryCell } from "../evaluation/records.js";
 
 /** The cells of one curve: the same method, data set, base model and seed at rising K. */
-export interface Series {
+export interface Series<Cell = SummaryCell> {
   readonly name: string;
-  readonly cells: readonly SummaryCell[];
+  readonly cells: readonly Cell[];
 }
 
 /** Groups cells into curves and names each by what tells it from the others. */

@@ -13,14 +13,22 @@ h2 { font-size: 19px; margin: 40px 0 12px; }
 h3 { font-size: 15px; margin: 0 0 8px; }
 p { margin: 0 0 12px; }
 .soft { color: var(--soft); }
+.small { font-size: 13px; margin: 8px 0 0; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+main:focus { outline: 0; }
+.skip { position: absolute; left: -999px; }
+.skip:focus { left: 16px; top: 8px; padding: 6px 12px; background: var(--card); color: var(--accent); z-index: 1; }
+nav { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 16px 0 0; font-size: 14px; }
+nav a { color: var(--accent); }
 .grid { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 330px), 1fr)); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px; min-width: 0; }
-.card + .card:not(.grid > .card) { margin-top: 16px; }
+.card + .card:not(.grid > .card), .card + .grid, .grid + .card { margin-top: 16px; }
 summary { cursor: pointer; color: var(--soft); margin: 0 0 12px; }
 ul { margin: 0; padding-left: 20px; }
 .figures { display: flex; flex-wrap: wrap; gap: 8px 28px; }
 .figure b { display: block; font-size: 26px; font-weight: 600; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .figure span { color: var(--soft); font-size: 13px; }
+figure { margin: 0; }
 .chart > svg { display: block; width: 100%; height: auto; max-width: 460px; margin: 0 auto; }
 .chart p { color: var(--soft); font-size: 13px; margin: 0 0 8px; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 13px; margin: 0 0 8px; }
@@ -29,9 +37,16 @@ ul { margin: 0; padding-left: 20px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; }
-th:first-child, td:first-child { position: sticky; left: 0; background: var(--card); }
+th:first-child { text-align: left; position: sticky; left: 0; background: var(--card); }
+tbody th, tfoot th { color: var(--ink); font-weight: 400; white-space: normal; min-width: 6em; max-width: 15em; overflow-wrap: break-word; }
+th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; }
+th button::after { content: " ↕"; opacity: 0.5; }
+th[aria-sort=ascending] button::after { content: " ↑"; opacity: 1; }
+th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
+th.prose { min-width: 11em; }
+td.prose { white-space: normal; min-width: 22em; }
 td small { display: block; color: var(--soft); font-size: 12px; }
-tr.mean td { font-weight: 600; border-bottom: 0; border-top: 2px solid var(--line); }
+tfoot td, tfoot th { font-weight: 600; border-bottom: 0; border-top: 2px solid var(--line); }
 dl { display: grid; grid-template-columns: minmax(110px, max-content) 1fr; gap: 4px 16px; margin: 0; font-size: 14px; }
 dt { color: var(--soft); overflow-wrap: anywhere; }
 dd { margin: 0; overflow-wrap: anywhere; }

@@ -22,3 +22,26 @@ export function bytes(count: number): string {
   const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
+
+/** Three significant digits also of what is short: `85.2 µs`, `4.12 ms`, `1.30 s`; from a minute on as `duration`. */
+export function preciseDuration(ms: number): string {
+  if (ms === 0) return "0 ms";
+  if (ms < 0.9995) return `${threeDigits(ms * 1000)} µs`;
+  if (ms < 999.5) return `${threeDigits(ms)} ms`;
+  return ms < 59_950 ? `${threeDigits(ms / 1000)} s` : duration(ms);
+}
+
+const threeDigits = (value: number): string =>
+  value >= 99.95 ? value.toFixed(0) : value >= 9.995 ? value.toFixed(1) : value.toFixed(2);
+
+/** Decimal units with three significant digits: `1.43 GFLOP`. */
+export function flop(count: number): string {
+  const units = ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"];
+  let value = count;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : threeDigits(value)} ${units[unit]}`;
+}

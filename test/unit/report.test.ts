@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -86,11 +87,17 @@ describe("reports", () => {
     expect(markdown).toContain("| 64 | 0.650 (0.620 – 0.680) |");
   });
 
-  it("need nothing from outside: no script, no address but the SVG namespaces", async () => {
+  it("need nothing from outside: no address but the SVG namespaces, one script that is inside", async () => {
     const run = join(folder, "self-contained");
     writeRun(run, cells);
     const html = await htmlReport(await reportContent(await readRun(run)));
-    expect(html).not.toMatch(/<script|<link|@import|src=/);
+    expect(html).not.toMatch(/<script [^>]|<link|@import|\bsrc=/);
+    const scripts = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, script]) => script ?? "");
+    expect(scripts).toHaveLength(1);
+    const digest = createHash("sha256")
+      .update(scripts[0] ?? "")
+      .digest("base64");
+    expect(html).toContain(`default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${digest}'`);
     const addresses = html.match(/https?:\/\/[^"'\s<)]+/g) ?? [];
     expect(addresses.filter((address) => !address.startsWith("http://www.w3.org/"))).toEqual([]);
     const ids = [...html.matchAll(/\bid="([^"]+)"/g)].map((match) => match[1]);

@@ -1,0 +1,60 @@
+import { median } from "../../metrics/median_ratio.js";
+import type { ProfileRecord } from "../../profile/record.js";
+import { groupBy } from "../group_by.js";
+import { groupMs, OPERATION_NAMES, OPERATIONS, operationOf } from "./operations.js";
+import type { ProfileRun } from "./profile_run.js";
+
+/** What a reader should know beside the figures: what is missing and why, and whether the phases make up the whole. */
+export function profileNotes({ records, failures }: Pick<ProfileRun, "records" | "failures">): string[] {
+  const operations = records.flatMap((record) =>
+    OPERATION_NAMES.flatMap((name) => operationOf(record, name) ?? []),
+  );
+  const none = (has: (operation: (typeof operations)[number]) => unknown): boolean =>
+    operations.every((operation) => has(operation) === null);
+  return [
+    ...failures.map(
+      ({ method, model, dataset, K, code, message }) =>
+        `${method}, K = ${K}, ${dataset ?? "random ids"} · ${model}: not profiled (${code}: ${message}).`,
+    ),
+    ...missingOperations(records),
+    ...phaseSums(records),
+    ...(none(({ flops }) => flops) ? ["FLOPs: not counted in this run."] : []),
+    ...(none(({ memoryMap }) => memoryMap) ? ["Memory by role: not told by this device's allocator."] : []),
+    ...(none(({ energyJ }) => energyJ) ? ["Energy: not available on this machine."] : []),
+    ...(none(({ processPeakBytes }) => processPeakBytes)
+      ? ["Process peaks: this system does not let a program reset its high-water mark."]
+      : []),
+    ...(records.some(({ editor }) => editor === "fresh")
+      ? ["Editors marked as fresh were not trained: their costs are real, their answers are not."]
+      : []),
+  ];
+}
+
+function missingOperations(records: readonly ProfileRecord[]): string[] {
+  const missing = records.flatMap(({ method, trainStep }) =>
+    "notApplicable" in trainStep ? [{ method, why: trainStep.notApplicable }] : [],
+  );
+  const byReason = groupBy(missing, ({ why }) => why);
+  return [...byReason].map(
+    ([why, own]) => `${[...new Set(own.map(({ method }) => method))].join(", ")}: no training step (${why}).`,
+  );
+}
+
+/** A phase may be missed, but not without a word. */
+const MOST_MISSED = 0.02;
+
+function phaseSums(records: readonly ProfileRecord[]): string[] {
+  return records.flatMap((record) =>
+    OPERATION_NAMES.flatMap((name) => {
+      const operation = operationOf(record, name);
+      if (operation === null) return [];
+      const named =
+        [...groupMs(operation).values()].reduce((total, ms) => total + ms, 0) / median(operation.wallMs);
+      return Math.abs(1 - named) <= MOST_MISSED
+        ? []
+        : [
+            `${record.method}, K = ${record.K}, ${OPERATIONS[name]}: the phases make up ${(100 * named).toFixed(1)} % of the whole.`,
+          ];
+    }),
+  );
+}
