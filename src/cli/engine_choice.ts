@@ -5,12 +5,12 @@ export interface EngineArgs {
   readonly device: string;
   readonly threads?: number | undefined;
   readonly jobs?: number;
+  readonly deterministic?: boolean;
 }
 
 /** The engine that flags ask for; processes at once share the cores unless threads are given. */
-export function engineChoice({ device, threads, jobs = 1 }: EngineArgs): EngineChoice {
-  if (threads !== undefined) return { device, threads };
-  return jobs > 1
-    ? { device, threads: Math.max(1, Math.floor(os.availableParallelism() / jobs)) }
-    : { device };
+export function engineChoice({ device, threads, jobs = 1, deterministic = false }: EngineArgs): EngineChoice {
+  const shared = jobs > 1 ? Math.max(1, Math.floor(os.availableParallelism() / jobs)) : undefined;
+  const count = threads ?? shared;
+  return { device, ...(count !== undefined && { threads: count }), ...(deterministic && { deterministic }) };
 }

@@ -26,6 +26,12 @@ export const threadsOption = {
   describe: "Compute threads (default: the cores this process may use)",
 } as const satisfies Options;
 
+export const deterministicOption = {
+  type: "boolean",
+  default: false,
+  describe: "The same bits again on this machine with as many threads; may take more time",
+} as const satisfies Options;
+
 export const seedOption = {
   type: "number",
   requiresArg: true,
@@ -56,19 +62,26 @@ export const suiteOption = {
 export const editorOption = {
   type: "string",
   requiresArg: true,
-  describe: "Folder of a trained editor (default: the bundled one)",
+  describe:
+    "Folder of a trained editor (default: the bundled one), or a kind that needs no training: ft, lookup, nearest",
+} as const satisfies Options;
+
+export const editorSetOption = {
+  ...setOption,
+  describe: "An option of an editor that needs no training: key=value; may be repeated",
 } as const satisfies Options;
 
 export const memoryOption = {
   type: "string",
   requiresArg: true,
-  describe: "File of edits (safetensors)",
+  describe: "File of edits",
 } as const satisfies Options;
 
 export const modelOption = {
   type: "string",
   requiresArg: true,
-  describe: "The base model, where it is not where the editor was trained with it",
+  describe:
+    "The base model, where it is not where the editor was trained with it, and of an editor that needs no training",
 } as const satisfies Options;
 
 export const methodsOption = {

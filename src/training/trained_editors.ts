@@ -107,11 +107,26 @@ export async function readTrained(folder: string): Promise<TrainedEditor> {
 }
 
 /** The folder of the editor made from exactly this configuration, among `roots` and the bundled ones. */
-export async function findTrained(hash: string, roots: readonly string[]): Promise<string | undefined> {
+export function findTrained(hash: string, roots: readonly string[]): Promise<string | undefined> {
+  return find((trained) => editorHash(trained) === hash, roots);
+}
+
+/** The folder of the editor with these very weights, among `roots` and the bundled ones. */
+export function findByFingerprint(
+  fingerprint: string,
+  roots: readonly string[],
+): Promise<string | undefined> {
+  return find((trained) => trained.fingerprint === fingerprint, roots);
+}
+
+async function find(
+  isIt: (trained: TrainedEditor) => boolean,
+  roots: readonly string[],
+): Promise<string | undefined> {
   for (const root of [...roots, assetPath("editors")]) {
     for (const folder of subfolders(root)) {
       const trained = await readTrained(folder).catch(() => undefined);
-      if (trained && editorHash(trained) === hash) return folder;
+      if (trained && isIt(trained)) return folder;
     }
   }
   return undefined;

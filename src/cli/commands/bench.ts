@@ -3,6 +3,7 @@ import { interruptible } from "../interrupt.js";
 import {
   dataOption,
   datasetsOption,
+  deterministicOption,
   deviceOption,
   jobsOption,
   kOption,
@@ -46,6 +47,7 @@ export const bench = defineCommand({
     models: modelsOption,
     device: deviceOption,
     threads: threadsOption,
+    deterministic: deterministicOption,
     seed: seedOption,
     jobs: jobsOption,
     "micro-batch": microBatchOption,

@@ -2,6 +2,7 @@ import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import {
   dataOption,
+  deterministicOption,
   deviceOption,
   jobsOption,
   modelsOption,
@@ -30,6 +31,7 @@ export const evaluate = defineCommand({
     models: modelsOption,
     device: deviceOption,
     threads: threadsOption,
+    deterministic: deterministicOption,
     jobs: jobsOption,
     fresh: { type: "boolean", default: false, describe: "Measure every cell anew" },
   },

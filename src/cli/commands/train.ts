@@ -2,6 +2,7 @@ import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import {
   dataOption,
+  deterministicOption,
   deviceOption,
   microBatchOption,
   modelsOption,
@@ -33,6 +34,7 @@ export const train = defineCommand({
     models: modelsOption,
     device: deviceOption,
     threads: threadsOption,
+    deterministic: deterministicOption,
     "micro-batch": microBatchOption,
     seed: seedOption,
     fresh: {
