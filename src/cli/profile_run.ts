@@ -1,7 +1,9 @@
 import type { SuiteConfig } from "../config/suite.js";
+import { writeFileAtomically } from "../files.js";
 import { medianEstimate } from "../metrics/bootstrap.js";
 import type { OperationSamples, ProfileRecord } from "../profile/record.js";
 import { type ProfileEvent, type ProfileRunOptions, profileSuite } from "../profile/runner.js";
+import { traceOf } from "../profile/trace.js";
 import { readProfileRun } from "../report/profile/profile_run.js";
 import { profileTables } from "../report/profile/profile_tables.js";
 import { writeProfileReports } from "../report/profile/write_profile.js";
@@ -13,11 +15,11 @@ import { createProgress, type Progress } from "./progress.js";
 /** Profiles with progress on stderr and tables on stdout; resolves to the exit status. */
 export async function runProfile(
   suite: SuiteConfig,
-  options: Omit<ProfileRunOptions, "onEvent">,
+  { traceFile, ...options }: Omit<ProfileRunOptions, "onEvent"> & { readonly traceFile?: string | undefined },
 ): Promise<number> {
   const progress = createProgress({ lineEveryMs: 60_000 });
   try {
-    const { failures } = await profileSuite(suite, {
+    const { records, failures } = await profileSuite(suite, {
       ...options,
       onEvent: (event) => show(event, progress),
     });
@@ -25,6 +27,10 @@ export async function runProfile(
     const run = await readProfileRun(options.folder);
     for (const table of profileTables(run)) process.stdout.write(`\n${textTable(table)}\n`);
     const paths = await writeProfileReports(run, options.folder);
+    if (traceFile !== undefined) {
+      await writeFileAtomically(traceFile, JSON.stringify(traceOf(records)));
+      process.stdout.write(`\nTrace: ${traceFile}\n`);
+    }
     process.stdout.write(`\nReport: ${paths.html}\n        ${paths.markdown}\n        ${paths.csv}\n`);
     if (failures.length > 0) process.stderr.write("Run the same command again to try the missing cells.\n");
     return failures.length > 0 ? EXIT_FAILED : 0;

@@ -4,6 +4,7 @@ import { interruptible } from "../interrupt.js";
 import {
   dataOption,
   datasetsOption,
+  deterministicOption,
   deviceOption,
   methodsOption,
   microBatchOption,
@@ -32,6 +33,7 @@ export const profile = defineCommand({
     ["profile --methods seprog,mend --k 8 --repetitions 5", "a quick look at two methods"],
     ["profile --editors runs/baselines", "with the editors that a bench run has trained"],
     ["profile --shapes t5-large --methods seprog --k 64", "a large model of random weights, no download"],
+    ["profile --k 64 --trace trace.json", "also when what ran, to be opened in ui.perfetto.dev"],
     ["profile paper --models DIR --data DIR --k 64", "real checkpoints"],
   ],
   positionals: {
@@ -85,8 +87,14 @@ export const profile = defineCommand({
     models: modelsOption,
     device: deviceOption,
     threads: threadsOption,
+    deterministic: deterministicOption,
     seed: seedOption,
     "micro-batch": microBatchOption,
+    trace: {
+      type: "string",
+      requiresArg: true,
+      describe: "Write when what ran and what it held to this file, for Perfetto (ui.perfetto.dev)",
+    },
     fresh: { type: "boolean", default: false, describe: "Measure every cell anew" },
   },
   run: async (args) => {
@@ -104,6 +112,7 @@ export const profile = defineCommand({
         warmUps: args["warm-ups"],
         repetitions: args.repetitions,
         fresh: args.fresh,
+        traceFile: args.trace,
         signal,
       }),
     );
