@@ -16,7 +16,7 @@ export interface JobOptions {
   /** Program of the process; default: the worker of this package. */
   readonly worker?: string;
   /** Variables of the process's environment beside this one's. */
-  readonly env?: Readonly<Record<string, string>>;
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** What a job leaves beside its files. */
@@ -37,7 +37,7 @@ export async function runJob<AnyJob = Job>(job: AnyJob, options: JobOptions = {}
   const child = fork(options.worker ?? WORKER, [], {
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     serialization: "advanced",
-    env: { ...process.env, ...options.env },
+    env: { ...process.env, ...options.environment },
   });
   const send = (message: ParentMessage<AnyJob>): void => {
     if (child.connected) child.send(message);

@@ -92,7 +92,7 @@ async function replay(runFolder: string, task: CellTask, options: VerifyOptions)
         outDirectory: join(scratch, RUN_FILES.cells, task.name),
       },
       {
-        env: { SEPROG_MATMUL: receipt.matmul },
+        environment: { SEPROG_MATMUL: receipt.matmul },
         ...(signal && { signal }),
         ...(worker !== undefined && { worker }),
         onEvent: (event) => onEvent?.({ type: "job", label: task.name, event }),
