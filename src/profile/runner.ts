@@ -96,11 +96,13 @@ export async function profileSuite(suite: SuiteConfig, options: ProfileRunOption
   const startedMs = performance.now();
   const pending = cells.filter((cell) => !records.has(cell.folder));
   for (const [i, cell] of pending.entries()) {
-    const outcome = await profile(cell, options).catch((error: unknown) => {
-      signal?.throwIfAborted();
-      if (error instanceof SeprogError) return failureOf(cell, error);
-      throw error;
-    });
+    const outcome = await profile(cell, { ...options, ...(facts && { matmul: facts.matmul.name }) }).catch(
+      (error: unknown) => {
+        signal?.throwIfAborted();
+        if (error instanceof SeprogError) return failureOf(cell, error);
+        throw error;
+      },
+    );
     if (outcome.kind === "profile-failure") {
       failures.push(outcome);
       await rm(join(cell.folder, PROFILE_FILES.record), { force: true });
@@ -125,7 +127,10 @@ async function finishedRecord({ folder, hash }: ProfileCell): Promise<ProfileRec
   return parsed.success && parsed.data.receipt.configHash === hash ? parsed.data : undefined;
 }
 
-async function profile(cell: ProfileCell, options: ProfileRunOptions): Promise<ProfileRecord> {
+async function profile(
+  cell: ProfileCell,
+  options: ProfileRunOptions & { readonly matmul?: string },
+): Promise<ProfileRecord> {
   const { task, model, editorDirectory, quality, hash, folder } = cell;
   const { engine, warmUps, repetitions, signal, onEvent, worker = WORKER } = options;
   const outFile = join(folder, PROFILE_FILES.record);
@@ -143,7 +148,13 @@ async function profile(cell: ProfileCell, options: ProfileRunOptions): Promise<P
     outFile,
   };
   const onJobEvent = (event: LoopEvent): void => onEvent?.({ type: "job", label: labelOf(cell), event });
-  const jobOptions: JobOptions = { worker, onEvent: onJobEvent, ...(signal && { signal }) };
+  const jobOptions: JobOptions = {
+    worker,
+    onEvent: onJobEvent,
+    ...(signal && { signal }),
+    // What is compared is computed by one library: each process would choose anew, by what is faster at that moment.
+    ...(options.matmul !== undefined && { env: { SEPROG_MATMUL: options.matmul } }),
+  };
   await runJob(job, jobOptions);
   // Only the last outcome of a cell stands in its folder.
   await rm(join(folder, PROFILE_FILES.failure), { force: true });
