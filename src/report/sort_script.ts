@@ -9,7 +9,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   const keyOf = (row, column) => {
     const cell = row.cells[column];
-    if (cell.dataset.order !== undefined) return Number(cell.dataset.order);
+    if ("order" in cell.dataset) return Number(cell.dataset.order);
     const text = (cell.firstChild?.textContent ?? "").trim();
     const number = Number(text.replace("\\u2212", "-").replace(/^< /, ""));
     return text === "" || text === "\\u2013" ? null : Number.isFinite(number) ? number : text;
