@@ -3,6 +3,7 @@
 #include "core/engine/cores.h"
 #include "core/engine/devices.h"
 #include "core/instrument/process_memory.h"
+#include "core/plan/planned_device.h"
 #include "core/tensor/matmul_backend.h"
 #include "editor_wrap.h"
 #include "fine_tuner_wrap.h"
@@ -86,7 +87,7 @@ EngineWrap::~EngineWrap() {
 }
 
 Napi::Value EngineWrap::device(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), channel_->engine().device().str());
+  return Napi::String::New(info.Env(), deviceName(channel_->engine().device()));
 }
 
 Napi::Value EngineWrap::threads(const Napi::CallbackInfo& info) {

@@ -165,16 +165,17 @@ describe("TypeScript", () => {
 describe("C++", () => {
   // `basis` is what stands in native/core itself; `job` is the cancel flag and the phases, used everywhere.
   const low = ["basis", "job"];
-  const layers = [...low, "tensor", "io", "ops", "instrument"];
+  const layers = [...low, "tensor", "io", "ops", "instrument", "plan"];
   const models = [...layers, "layers"];
   const domain = [...models, "models", "decode", "train", "memory", "editors"];
   const table: Table = {
     basis: [],
     job: ["basis", "instrument"],
-    instrument: low,
-    tensor: low,
+    instrument: [...low, "plan"],
+    plan: [...low, "instrument"],
+    tensor: [...low, "instrument", "plan"],
     io: [...low, "tensor"],
-    ops: [...low, "tensor", "instrument"],
+    ops: [...low, "tensor", "instrument", "plan"],
     layers,
     models,
     decode: [...models, "models"],

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "../error.h"
+#include "../plan/planned_device.h"
 #include "cores.h"
 
 namespace seprog {
@@ -87,12 +88,14 @@ std::vector<DeviceInfo> listDevices() {
 
 c10::Device parseDevice(const std::string& name) {
   if (name == "cpu") return c10::Device(c10::DeviceType::CPU);
+  if (const auto kind = plannedKindFrom(name)) return plannedDevice(*kind);
   const std::string digits = name.starts_with("cuda:") ? name.substr(5) : "";
   bool wellFormed = !digits.empty() && digits.size() <= 3;
   for (const char digit : digits) wellFormed = wellFormed && std::isdigit(static_cast<unsigned char>(digit));
   if (!wellFormed) {
     fail(ErrorCode::ConfigInvalid,
-         "expected \"cpu\" or \"cuda:N\" for `engine.device` but received \"" + name + "\"");
+         "expected \"cpu\", \"cuda:N\", \"plan:cpu\" or \"plan:cuda\" for `engine.device` but received \"" +
+             name + "\"");
   }
   const int index = std::stoi(digits);
   const int count = cudaDevices();

@@ -19,7 +19,7 @@ struct DeviceInfo {
 /// The CPU first, then the GPUs that both the driver and the loaded libtorch can use.
 std::vector<DeviceInfo> listDevices();
 
-/// Throws CONFIG_INVALID for a name that is no device, UNSUPPORTED for one that this machine or libtorch
+/// "cpu", "cuda:N", "plan:cpu" or "plan:cuda". Throws CONFIG_INVALID for a name that is no device, UNSUPPORTED for one that this machine or libtorch
 /// lacks.
 c10::Device parseDevice(const std::string& name);
 

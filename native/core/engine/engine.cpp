@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "../instrument/counting_allocator.h"
+#include "../plan/planned_device.h"
 #include "../tensor/matmul_backend.h"
 #include "cores.h"
 #include "determinism.h"
@@ -126,7 +127,11 @@ std::optional<Failure> Engine::prepareThread() const noexcept {
   try {
     pthread_setname_np(pthread_self(), "seprog-engine");
     useOneInteropThread();
-    if (!device_.is_cpu()) at::accelerator::setDeviceIndex(device_.index());
+    if (isPlanned(device_)) {
+      planOnThisThread(static_cast<PlannedKind>(device_.index()));
+    } else if (!device_.is_cpu()) {
+      at::accelerator::setDeviceIndex(device_.index());
+    }
     // Asking first makes libtorch run its own lazy set-up of this thread, which would otherwise undo ours
     // later.
     at::get_num_threads();

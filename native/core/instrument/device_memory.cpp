@@ -6,6 +6,8 @@
 #include <map>
 #include <memory>
 
+#include "../plan/plan_allocator.h"
+
 namespace seprog {
 
 DeviceMemory& DeviceMemory::of(const c10::Device& device) {
@@ -31,11 +33,13 @@ MemoryCounts acceleratorCounts(const c10::Device& device) {
 }  // namespace
 
 MemoryCounts DeviceMemory::counts() const {
+  if (device_.is_meta()) return planMemoryCounts(device_);
   return device_.is_cpu() ? cpuMemoryCounts() : acceleratorCounts(device_);
 }
 
 MemoryCounts DeviceMemory::take() const {
   if (device_.is_cpu()) return takeCpuMemoryCounts();
+  if (device_.is_meta()) return takePlanMemoryCounts(device_);
   const MemoryCounts counts = acceleratorCounts(device_);
   at::accelerator::resetPeakStats(device_.index());
   return counts;

@@ -14,7 +14,7 @@ c10::Event recordEvent(const c10::Device& device) {
 }  // namespace
 
 Stopwatch::Stopwatch(const c10::Device& device) : device_(device) {
-  if (!device_.is_cpu()) {
+  if (!device_.is_cpu() && !device_.is_meta()) {
     at::accelerator::synchronizeDevice(device_.index());
     started_.emplace(recordEvent(device_));
   }

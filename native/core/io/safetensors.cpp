@@ -224,6 +224,11 @@ SafetensorsFile readSafetensors(const std::string& path) {
 
 void writeSafetensors(const std::string& path, const TensorTable& tensors,
                       const std::map<std::string, std::string>& metadata) {
+  for (const auto& [name, tensor] : tensors) {
+    if (!tensor.is_meta()) continue;
+    fail(ErrorCode::Unsupported, "expected values for `" + name + "` in " + path +
+                                     " but received a tensor of a planned device, which has none");
+  }
   std::vector<std::pair<std::string, at::Tensor>> ordered(tensors.begin(), tensors.end());
   // Widest elements first: every tensor is then aligned to its own element size.
   std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {

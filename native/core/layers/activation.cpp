@@ -14,6 +14,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "../plan/planned_device.h"
 #include "../tensor/exponential.h"
 #include "../tensor/vectorise.h"
 
@@ -86,7 +87,9 @@ void eachRow(const at::Tensor& like_NF, Row&& row) {
                    });
 }
 
-bool fusable(const at::Tensor& x_NF) { return x_NF.device().is_cpu() && x_NF.scalar_type() == at::kFloat; }
+bool fusable(const at::Tensor& x_NF) {
+  return takesCpuKernels(x_NF.device()) && x_NF.scalar_type() == at::kFloat;
+}
 
 /// The factor of x and its derivative in plain operations: for other devices and types, and for whoever
 /// asked for a graph of the gradient.
@@ -105,6 +108,7 @@ at::Tensor forwardPass(Activation kind, const at::Tensor& x_NF) {
   if (!fusable(x_NF)) return x_NF * plainGate(kind, x_NF);
   const auto row = kind == Activation::Gelu ? geluRow : geluNewRow;
   const at::Tensor y_NF = at::empty_like(x_NF);
+  if (!holdsData(x_NF)) return y_NF;
   const float* x = x_NF.const_data_ptr<float>();
   float* y = y_NF.mutable_data_ptr<float>();
   eachRow(x_NF, [&](int64_t at, int64_t count) { row(x + at, y + at, count); });
@@ -127,6 +131,7 @@ class Gelu : public torch::autograd::Function<Gelu> {
     const auto row = kind == Activation::Gelu ? geluSlopeRow : geluNewSlopeRow;
     const at::Tensor g_NF = above[0].contiguous();
     const at::Tensor dx_NF = at::empty_like(x_NF);
+    if (!holdsData(x_NF)) return {dx_NF, at::Tensor()};
     const float* g = g_NF.const_data_ptr<float>();
     const float* x = x_NF.const_data_ptr<float>();
     float* dx = dx_NF.mutable_data_ptr<float>();

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "../plan/planned_device.h"
 #include "../tensor/exponential.h"
 #include "../tensor/vectorise.h"
 #include "linear.h"
@@ -52,7 +53,8 @@ void eachRow(const at::Tensor& like_NF, Row&& row) {
 }
 
 bool fusable(const at::Tensor& a_NF, const at::Tensor& b_NF) {
-  return a_NF.device().is_cpu() && a_NF.scalar_type() == at::kFloat && b_NF.scalar_type() == at::kFloat;
+  return takesCpuKernels(a_NF.device()) && a_NF.scalar_type() == at::kFloat &&
+         b_NF.scalar_type() == at::kFloat;
 }
 
 at::Tensor gate(const at::Tensor& a_NF) {
@@ -62,6 +64,7 @@ at::Tensor gate(const at::Tensor& a_NF) {
 at::Tensor gatedForward(const at::Tensor& a_NF, const at::Tensor& b_NF) {
   if (!fusable(a_NF, b_NF)) return a_NF * gate(a_NF) * b_NF;
   const at::Tensor y_NF = at::empty_like(a_NF);
+  if (!holdsData(a_NF)) return y_NF;
   const float* a = a_NF.const_data_ptr<float>();
   const float* b = b_NF.const_data_ptr<float>();
   float* y = y_NF.mutable_data_ptr<float>();
@@ -89,6 +92,7 @@ class GatedGelu : public torch::autograd::Function<GatedGelu> {
     const at::Tensor g_NF = above[0].contiguous();
     const at::Tensor da_NF = at::empty_like(a_NF);
     const at::Tensor db_NF = at::empty_like(b_NF);
+    if (!holdsData(a_NF)) return {da_NF, db_NF};
     const float* g = g_NF.const_data_ptr<float>();
     const float* a = a_NF.const_data_ptr<float>();
     const float* b = b_NF.const_data_ptr<float>();

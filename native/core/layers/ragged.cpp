@@ -14,6 +14,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../plan/planned_device.h"
+
 namespace seprog {
 
 RaggedLayout::RaggedLayout(const std::vector<int64_t>& lengths, int64_t columns, const at::Device& device)
@@ -55,7 +57,7 @@ at::Tensor RaggedLayout::from(const std::vector<int64_t>& first_B, const at::Dev
 struct HeadMoves {
   static at::Tensor split(const RaggedLayout& layout, const at::Tensor& packed, int64_t heads) {
     const int64_t width = packed.size(1) / heads;
-    if (!packed.device().is_cpu()) {
+    if (!takesCpuKernels(packed.device())) {
       return layout.unpack(packed)
           .view({layout.rows(), layout.columns_, heads, width})
           .transpose(1, 2)
@@ -63,6 +65,7 @@ struct HeadMoves {
     }
     const at::Tensor source = packed.contiguous();
     const at::Tensor out = at::empty({layout.rows(), heads, layout.columns_, width}, packed.options());
+    if (!holdsData(packed)) return out;
     const char* from = static_cast<const char*>(source.const_data_ptr());
     char* to = static_cast<char*>(out.mutable_data_ptr());
     const auto bytes = static_cast<size_t>(width * packed.element_size());
@@ -82,11 +85,12 @@ struct HeadMoves {
   static at::Tensor merge(const RaggedLayout& layout, const at::Tensor& byHead) {
     const int64_t heads = byHead.size(1);
     const int64_t width = byHead.size(3);
-    if (!byHead.device().is_cpu()) {
+    if (!takesCpuKernels(byHead.device())) {
       return layout.pack(byHead.transpose(1, 2).reshape({layout.rows() * layout.columns_, heads * width}));
     }
     const at::Tensor source = byHead.contiguous();
     const at::Tensor out = at::empty({layout.realCount_, heads * width}, byHead.options());
+    if (!holdsData(byHead)) return out;
     const char* from = static_cast<const char*>(source.const_data_ptr());
     char* to = static_cast<char*>(out.mutable_data_ptr());
     const auto bytes = static_cast<size_t>(width * byHead.element_size());

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../plan/planned_device.h"
 #include "../tensor/vectorise.h"
 
 namespace seprog {
@@ -61,7 +62,7 @@ SEPROG_VECTORISED void addProduct(const float* g, const float* x, float rstd, fl
 }
 
 bool fusable(const at::Tensor& x_ND, const at::Tensor& weight_D) {
-  return x_ND.device().is_cpu() && x_ND.scalar_type() == at::kFloat && x_ND.is_contiguous() &&
+  return takesCpuKernels(x_ND.device()) && x_ND.scalar_type() == at::kFloat && x_ND.is_contiguous() &&
          weight_D.scalar_type() == at::kFloat && weight_D.is_contiguous();
 }
 
@@ -80,6 +81,7 @@ Normed forwardPass(const at::Tensor& x_ND, const at::Tensor& weight_D, double ep
   const int64_t rows = x_ND.size(0);
   const int64_t width = x_ND.size(1);
   Normed out{at::empty_like(x_ND), at::empty({rows, 1}, x_ND.options())};
+  if (!holdsData(x_ND)) return out;
   const float* x = x_ND.const_data_ptr<float>();
   const float* weight = weight_D.const_data_ptr<float>();
   float* y = out.y_ND.mutable_data_ptr<float>();
@@ -95,6 +97,45 @@ Normed forwardPass(const at::Tensor& x_ND, const at::Tensor& weight_D, double ep
   return out;
 }
 
+void inputGradient(const at::Tensor& g_ND, const at::Tensor& x_ND, const at::Tensor& weight_D,
+                   const at::Tensor& rstd_N1, const at::Tensor& dx_ND) {
+  const int64_t width = x_ND.size(1);
+  const float* g = g_ND.const_data_ptr<float>();
+  const float* x = x_ND.const_data_ptr<float>();
+  const float* weight = weight_D.const_data_ptr<float>();
+  const float* rstd = rstd_N1.const_data_ptr<float>();
+  float* dx = dx_ND.mutable_data_ptr<float>();
+  const int64_t grain = std::max<int64_t>(1, kGrainElements / width);
+  at::parallel_for(0, x_ND.size(0), grain, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      float* row = dx + n * width;
+      multiplyRow(g + n * width, weight, row, width);
+      const float along =
+          dot(row, x + n * width, width) * rstd[n] * rstd[n] * rstd[n] / static_cast<float>(width);
+      gradientRow(x + n * width, rstd[n], along, row, width);
+    }
+  });
+}
+
+/// Adds up kChunkRows rows a chunk; C chunks.
+void weightGradients(const at::Tensor& g_ND, const at::Tensor& x_ND, const at::Tensor& rstd_N1,
+                     const at::Tensor& partial_CD) {
+  const int64_t rows = x_ND.size(0);
+  const int64_t width = x_ND.size(1);
+  const float* g = g_ND.const_data_ptr<float>();
+  const float* x = x_ND.const_data_ptr<float>();
+  const float* rstd = rstd_N1.const_data_ptr<float>();
+  float* partial = partial_CD.mutable_data_ptr<float>();
+  at::parallel_for(0, partial_CD.size(0), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      const int64_t last = std::min(rows, (c + 1) * kChunkRows);
+      for (int64_t n = c * kChunkRows; n < last; ++n) {
+        addProduct(g + n * width, x + n * width, rstd[n], partial + c * width, width);
+      }
+    }
+  });
+}
+
 struct NormGradients {
   at::Tensor x_ND;
   at::Tensor weight_D;
@@ -105,36 +146,14 @@ NormGradients backwardPass(const at::Tensor& g_ND, const at::Tensor& x_ND, const
   const int64_t rows = x_ND.size(0);
   const int64_t width = x_ND.size(1);
   const at::Tensor gContiguous_ND = g_ND.contiguous();
-  const float* g = gContiguous_ND.const_data_ptr<float>();
-  const float* x = x_ND.const_data_ptr<float>();
-  const float* weight = weight_D.const_data_ptr<float>();
-  const float* rstd = rstd_N1.const_data_ptr<float>();
   NormGradients out;
   if (wantX) {
     out.x_ND = at::empty_like(x_ND);
-    float* dx = out.x_ND.mutable_data_ptr<float>();
-    at::parallel_for(0, rows, std::max<int64_t>(1, kGrainElements / width), [&](int64_t begin, int64_t end) {
-      for (int64_t n = begin; n < end; ++n) {
-        float* row = dx + n * width;
-        multiplyRow(g + n * width, weight, row, width);
-        const float along =
-            dot(row, x + n * width, width) * rstd[n] * rstd[n] * rstd[n] / static_cast<float>(width);
-        gradientRow(x + n * width, rstd[n], along, row, width);
-      }
-    });
+    if (holdsData(x_ND)) inputGradient(gContiguous_ND, x_ND, weight_D, rstd_N1, out.x_ND);
   }
   if (wantWeight) {
-    const int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
-    const at::Tensor partial_CD = at::zeros({chunks, width}, x_ND.options());
-    float* partial = partial_CD.mutable_data_ptr<float>();
-    at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) {
-        const int64_t last = std::min(rows, (c + 1) * kChunkRows);
-        for (int64_t n = c * kChunkRows; n < last; ++n) {
-          addProduct(g + n * width, x + n * width, rstd[n], partial + c * width, width);
-        }
-      }
-    });
+    const at::Tensor partial_CD = at::zeros({(rows + kChunkRows - 1) / kChunkRows, width}, x_ND.options());
+    if (holdsData(x_ND)) weightGradients(gContiguous_ND, x_ND, rstd_N1, partial_CD);
     out.weight_D = partial_CD.sum(0);
   }
   return out;

@@ -15,6 +15,7 @@
 #include "../io/atomic_file.h"
 #include "../io/safetensors.h"
 #include "../io/torch_file.h"
+#include "../plan/planned_device.h"
 #include "model.h"
 
 namespace seprog {
@@ -172,6 +173,17 @@ void checkShapes(const Architecture& architecture, const TensorTable& table,
   }
 }
 
+/// The same model without its values: the folder's config.json is enough.
+Model planModel(std::shared_ptr<const Architecture> architecture, const at::Device& device,
+                const LoadOptions& options) {
+  TensorTable table = architecture->initialise(0);
+  for (auto& [name, tensor] : table) tensor = tensor.to(device);
+  if (options.addPadToken) {
+    if (auto padded = architecture->withPadToken(table)) architecture = std::move(padded);
+  }
+  return Model{architecture, Weights(std::move(table)), device};
+}
+
 }  // namespace
 
 Json readConfig(const std::string& directory) { return readJson(directory + "/config.json"); }
@@ -183,6 +195,7 @@ Model loadModel(const std::string& directory, const at::Device& device, const Lo
 Model loadModel(const std::string& directory, const Json& config, const at::Device& device,
                 const LoadOptions& options) {
   std::shared_ptr<const Architecture> architecture = makeArchitecture(config);
+  if (isPlanned(device)) return planModel(architecture, device, options);
   Stored stored = readWeights(directory);
   TensorTable table = stored.table;
   architecture->normaliseNames(table);

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "../plan/planned_device.h"
+
 namespace seprog {
 
 Random::Random(uint64_t seed, std::string_view name) : state_(seed) {
@@ -39,6 +41,7 @@ double Random::normal() {
 }
 
 at::Tensor Random::uniformTensor(at::IntArrayRef shape, double low, double high) {
+  if (const auto planned = plannedHere()) return at::empty(shape, at::device(*planned).dtype(at::kFloat));
   at::Tensor out = at::empty(shape, at::kFloat);
   float* data = out.mutable_data_ptr<float>();
   for (int64_t i = 0; i < out.numel(); ++i) data[i] = static_cast<float>(low + (high - low) * uniform());
@@ -46,6 +49,7 @@ at::Tensor Random::uniformTensor(at::IntArrayRef shape, double low, double high)
 }
 
 at::Tensor Random::normalTensor(at::IntArrayRef shape, double mean, double deviation) {
+  if (const auto planned = plannedHere()) return at::empty(shape, at::device(*planned).dtype(at::kFloat));
   at::Tensor out = at::empty(shape, at::kFloat);
   float* data = out.mutable_data_ptr<float>();
   for (int64_t i = 0; i < out.numel(); ++i) data[i] = static_cast<float>(mean + deviation * normal());

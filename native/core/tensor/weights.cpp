@@ -4,6 +4,7 @@
 
 #include "../error.h"
 #include "../fnv.h"
+#include "../plan/planned_device.h"
 
 namespace seprog {
 namespace {
@@ -76,6 +77,7 @@ uint64_t Weights::checksum() const {
     hash.bytes(tensor.sizes().data(), rank * sizeof(int64_t));
     const auto type = static_cast<int8_t>(tensor.scalar_type());
     hash.bytes(&type, sizeof type);
+    if (!holdsData(tensor)) continue;
     const at::Tensor plain = tensor.detach().to(at::kCPU).contiguous();
     hash.bytes(plain.const_data_ptr(), plain.nbytes());
   }

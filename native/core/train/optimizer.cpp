@@ -15,12 +15,15 @@
 
 #include "../error.h"
 #include "../io/safetensors.h"
+#include "../plan/planned_device.h"
 
 namespace seprog {
 namespace {
 
 // Elements one thread takes at a time: four streams of 64 KiB fit in a core's second-level cache.
 constexpr int64_t kChunk = 16384;
+// A gradient's norm where nothing holds data: whether it is clipped changes no size.
+constexpr double kPlannedNorm = 1.0;
 
 struct Chunk {
   size_t tensor;
@@ -46,7 +49,8 @@ std::string text(at::IntArrayRef shape) {
 }
 
 bool onCpu(const std::vector<at::Tensor>& tensors) {
-  return std::all_of(tensors.begin(), tensors.end(), [](const at::Tensor& t) { return t.is_cpu(); });
+  return std::all_of(tensors.begin(), tensors.end(),
+                     [](const at::Tensor& t) { return takesCpuKernels(t.device()); });
 }
 
 /// The constants of one step, rounded to float where PyTorch's element-wise kernels round them.
@@ -78,6 +82,7 @@ double globalNorm(const Gradients& gradients) {
     }
     return std::sqrt(squares);
   }
+  if (!tensors.empty() && !holdsData(tensors.front())) return kPlannedNorm;
   const std::vector<Chunk> chunks = cut(tensors);
   std::vector<double> squares(chunks.size());
   at::parallel_for(0, static_cast<int64_t>(chunks.size()), 1, [&](int64_t first, int64_t last) {
@@ -176,6 +181,10 @@ void Adam::step(const TensorTable& parameters, const Gradients& gradients, doubl
       .decay = static_cast<float>(options_.decoupledDecay ? 0.0 : options_.weightDecay),
       .shrink = static_cast<float>(options_.decoupledDecay ? 1.0 - learningRate * options_.weightDecay : 1.0),
   };
+  if (!p.empty() && !holdsData(p.front())) {
+    ++steps_;
+    return;
+  }
   const std::vector<Chunk> chunks = cut(p);
   at::parallel_for(0, static_cast<int64_t>(chunks.size()), 1, [&](int64_t first, int64_t last) {
     for (int64_t c = first; c < last; ++c) {
