@@ -3,9 +3,11 @@
 
 #include "addon_state.h"
 #include "cancel_token_wrap.h"
+#include "convert.h"
 #include "core/engine/build_info.h"
 #include "core/engine/devices.h"
 #include "core/instrument/counting_allocator.h"
+#include "core/instrument/gpu_energy.h"
 #include "edit_memory_wrap.h"
 #include "edited_model_wrap.h"
 #include "editor_wrap.h"
@@ -48,6 +50,16 @@ Napi::Value describeDevices(const Napi::CallbackInfo& info) {
   });
 }
 
+/// What the GPU's board has taken since the driver was loaded; null for the CPU and where it is not counted.
+Napi::Value deviceEnergy(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const c10::Device device = parseDevice(toText(info[0], "device"));
+    const auto energy = device.is_cuda() ? gpuEnergyMillijoules(device.index()) : std::optional<int64_t>();
+    if (!energy) return info.Env().Null();
+    return Napi::Number::New(info.Env(), static_cast<double>(*energy));
+  });
+}
+
 Napi::Value runSelfTest(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), selfTest()); });
 }
@@ -67,6 +79,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("CancelToken", CancelTokenWrap::define(env));
   exports.Set("buildInfo", Napi::Function::New<describeBuild>(env, "buildInfo"));
   exports.Set("listDevices", Napi::Function::New<describeDevices>(env, "listDevices"));
+  exports.Set("deviceEnergyMillijoules", Napi::Function::New<deviceEnergy>(env, "deviceEnergyMillijoules"));
   exports.Set("selfTest", Napi::Function::New<runSelfTest>(env, "selfTest"));
   exports.Set("shutdown", Napi::Function::New<shutdown>(env, "shutdown"));
   return exports;

@@ -364,6 +364,8 @@ export interface NativeAddon {
   readonly CancelToken: new () => NativeCancelToken;
   buildInfo(): BuildInfo;
   listDevices(): readonly DeviceInfo[];
+  /** What the GPU has taken since its driver was loaded; null for the CPU and for GPUs that do not count. */
+  deviceEnergyMillijoules(device: string): number | null;
   /** A small matrix product and its gradient against known values; false means this build computes wrongly. */
   selfTest(): boolean;
   /** Stops every engine of this environment; called on process exit. */
