@@ -19,7 +19,10 @@ export interface ProfileArgs extends Omit<SuiteArgs, "k" | "microBatch"> {
 /** What is profiled: the suite, or its methods on shapes. K is none of the suite's. */
 export interface ProfiledSuite {
   readonly suite: SuiteConfig;
-  readonly shapes?: { readonly names: readonly ShapeName[]; readonly tokens: TokensEach };
+  /** Of rows of random ids. */
+  readonly tokens: TokensEach;
+  /** In place of the suite's models. */
+  readonly shapes: readonly ShapeName[] | undefined;
 }
 
 /** @throws SeprogError CONFIG_INVALID for a bad suite, an unknown method, data set or shape */
@@ -38,13 +41,12 @@ export function profileSuiteOf(args: ProfileArgs): ProfiledSuite {
   const usual = whole.datasets.filter((dataset) => dataset.name === DEFAULT_DATASET);
   const chosen = datasets ? whole.datasets : usual.length > 0 ? usual : whole.datasets.slice(0, 1);
   const suite = { ...whole, datasets: chosen };
-  if (args.shapes === undefined) return { suite };
   const tokens = {
     source: args["source-tokens"],
     target: args["target-tokens"],
     edit: args["edit-tokens"],
   };
-  return { suite, shapes: { names: args.shapes.map(shapeOf), tokens } };
+  return { suite, tokens, shapes: args.shapes?.map(shapeOf) };
 }
 
 function shapeOf(name: string): ShapeName {

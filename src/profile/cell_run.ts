@@ -11,13 +11,15 @@ import { type EditedModel, type Editor, type Engine, openEngine } from "../nativ
 import { unpackRows } from "../tokenizers/token_rows.js";
 import type { OnEvent } from "../training/events.js";
 import { readTrained } from "../training/trained_editors.js";
+import { openEnergyMeter } from "./energy.js";
 import type { ProfileJob } from "./job.js";
 import { OneOffCosts } from "./one_off_costs.js";
 import { inferenceOperation, trainStepOperation } from "./operations.js";
 import { type PreparedCell, prepareShape, prepareText } from "./prepared_cell.js";
 import type { NotApplicable, OneOffCost, OperationSamples, ProfileRecord } from "./record.js";
 import { batchLengths, lengthsOf, type QuestionLengths, requestLengths, viewLengths } from "./row_lengths.js";
-import { sampleOperation } from "./sampling.js";
+import { type SamplingOptions, sampleOperation } from "./sampling.js";
+import { shapedEngineSpec } from "./shaped_models.js";
 import type { Asked, Workload } from "./workload.js";
 
 interface Calls {
@@ -38,8 +40,12 @@ async function measured(engine: Engine, job: ProfileJob, calls: Calls): Promise<
   const spec = task.editor.method.editor;
   const learns = isTrained(spec);
   const trained = editorDirectory === null ? null : await readTrained(editorDirectory);
-  const editorOptions = engineSpec(spec, trained?.seed ?? task.seed);
+  const editorOptions =
+    model.kind === "folder"
+      ? engineSpec(spec, trained?.seed ?? task.seed)
+      : await shapedEngineSpec(spec, task.seed, job.modelsDirectory);
   const oneOff = new OneOffCosts(engine);
+  const energy = await openEnergyMeter(engine.device);
 
   const base =
     model.kind === "folder"
@@ -54,7 +60,7 @@ async function measured(engine: Engine, job: ProfileJob, calls: Calls): Promise<
   const makeEditor = (): Promise<Editor> => engine.createEditor(editorOptions, base);
   const first = await oneOff.measure("make_editor", makeEditor);
   const trainStep = learns
-    ? await measureTraining(first, prepared, oneOff, { ...job, ...calls })
+    ? await measureTraining(first, prepared, oneOff, { ...job, ...calls, energy })
     : { notApplicable: `${task.editor.methodName} learns nothing before it edits` };
   if (!("notApplicable" in trainStep)) {
     oneOff.add(trainingCost(trainStep, trained?.training ?? null, task.editor.method.training.steps));
@@ -78,7 +84,7 @@ async function measured(engine: Engine, job: ProfileJob, calls: Calls): Promise<
         signal: calls.signal,
         onAnswers: (generation) => answers.take(generation),
       }),
-      { ...job, ...calls },
+      { ...job, ...calls, energy },
     );
     return { samples, answers: answers.taken };
   };
@@ -110,6 +116,7 @@ async function measured(engine: Engine, job: ProfileJob, calls: Calls): Promise<
     editor: learns ? (trained ? "trained" : "fresh") : "untrained",
     warmUps: job.warmUps,
     repetitions: job.repetitions,
+    energy: "notAvailable" in energy ? energy : { source: energy.source },
     trainStep,
     inScope: inScope.samples,
     outScope: outScope.samples,
@@ -156,7 +163,7 @@ async function measureTraining(
   editor: Editor,
   { workload, calibration }: PreparedCell,
   oneOff: OneOffCosts,
-  { signal, ...options }: ProfileJob & Calls,
+  { signal, ...options }: SamplingOptions,
 ): Promise<OperationSamples | NotApplicable> {
   if (workload.trainBatch === null) return { notApplicable: "no training episodes" };
   if (calibration !== null) {

@@ -1,18 +1,23 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type CellTask, suiteCells } from "../bench/grid.js";
+import { z } from "zod";
+import { type CellTask, modelLabel, suiteCells } from "../bench/grid.js";
 import { planCells } from "../bench/plan.js";
 import { configHash } from "../config/hash.js";
+import { resolveModel } from "../config/paths.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { coreSpec, isTrained } from "../editors/registry.js";
 import { type CellResult, cellResultSchema } from "../evaluation/records.js";
 import { PROFILE_FILES } from "../report/profile/profile_run.js";
 import { RUN_FILES } from "../report/run_data.js";
 import type { TokensEach } from "./even_lengths.js";
-import type { ProfiledModel, ProfileRepetitions } from "./job.js";
+import type { ProfiledModel, ProfileRepetitions, ShapedModel } from "./job.js";
 import type { EditingQuality } from "./record.js";
 import { type ShapeName, shapeConfig } from "./shapes.js";
+
+/** As the engine reads it; other fields of a config.json say nothing of sizes. */
+const configSchema = z.record(z.string(), z.json());
 
 /** Raised when a change of the code makes profiles taken before it mean something else. */
 const PROFILE_VERSION = 1;
@@ -71,29 +76,59 @@ export async function suiteProfileCells(
 const editorsFolder = (folder: string): string =>
   existsSync(join(folder, "editors")) ? join(folder, "editors") : folder;
 
-/** Every method of the suite's first data set × shape × K, on models of random weights. */
+/** A cell on a model of which the sizes alone are known. */
+export interface ShapedCell {
+  readonly task: CellTask;
+  readonly model: ShapedModel;
+}
+
+/** Every method × data set × K on models like the suite's, of random weights and random ids. */
+export async function cellsLikeSuite(
+  suite: SuiteConfig,
+  k: readonly number[],
+  tokens: TokensEach,
+): Promise<ShapedCell[]> {
+  return Promise.all(
+    suiteCells(atK(suite, k)).map(async (task) => {
+      const path = join(resolveModel(task.model), "config.json");
+      const config = configSchema.parse(JSON.parse(await readFile(path, "utf8")));
+      return { task, model: { kind: "shape", name: modelLabel(task.model), config, tokens } as const };
+    }),
+  );
+}
+
+/** Every method of the suite's first data set × shape × K, on models of random weights and random ids. */
+export function shapedCells(
+  suite: SuiteConfig,
+  shapes: readonly ShapeName[],
+  k: readonly number[],
+  tokens: TokensEach,
+): ShapedCell[] {
+  const first = { ...suite, datasets: suite.datasets.slice(0, 1) };
+  return shapes.flatMap((name) => {
+    const model: ShapedModel = { kind: "shape", name, config: shapeConfig(name), tokens };
+    return suiteCells(atK(first, k)).map((task) => ({ task, model }));
+  });
+}
+
 export function shapeProfileCells(
   suite: SuiteConfig,
   shapes: readonly ShapeName[],
   tokens: TokensEach,
   options: ProfileCellOptions,
 ): ProfileCell[] {
-  const first = { ...suite, datasets: suite.datasets.slice(0, 1) };
-  return shapes.flatMap((name) => {
-    const model: ProfiledModel = { kind: "shape", name, config: shapeConfig(name), tokens };
-    return suiteCells(atK(first, options.k)).map((task) => ({
-      task,
-      model,
-      editorDirectory: null,
-      quality: null,
-      hash: cellHash([model, task.K, task.seed], task, options),
-      folder: join(
-        options.folder,
-        PROFILE_FILES.profiles,
-        `${task.editor.methodName}-${name}-K${task.K}-s${task.seed}`,
-      ),
-    }));
-  });
+  return shapedCells(suite, shapes, options.k, tokens).map(({ task, model }) => ({
+    task,
+    model,
+    editorDirectory: null,
+    quality: null,
+    hash: cellHash([model, task.K, task.seed], task, options),
+    folder: join(
+      options.folder,
+      PROFILE_FILES.profiles,
+      `${task.editor.methodName}-${model.name}-K${task.K}-s${task.seed}`,
+    ),
+  }));
 }
 
 /** Everything that decides a record but the machine. */

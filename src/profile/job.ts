@@ -1,8 +1,9 @@
 import type { CellTask } from "../bench/grid.js";
 import type { EngineChoice, ModelChoice } from "../bench/job.js";
-import type { HuggingFaceConfig } from "../models/registry.js";
+import type { Spec } from "../native/addon.js";
+import type { PlanTarget } from "./devices.js";
 import type { TokensEach } from "./even_lengths.js";
-import type { EditingQuality } from "./record.js";
+import type { EditingQuality, ProfileRecord } from "./record.js";
 
 /** A model of a folder with its data set, or one of random weights that is asked random ids. */
 export type ProfiledModel =
@@ -10,9 +11,12 @@ export type ProfiledModel =
   | {
       readonly kind: "shape";
       readonly name: string;
-      readonly config: HuggingFaceConfig;
+      readonly config: Spec;
       readonly tokens: TokensEach;
     };
+
+/** A model of random weights. */
+export type ShapedModel = ProfiledModel & { readonly kind: "shape" };
 
 /** How often what is measured. */
 export interface ProfileRepetitions {
@@ -33,5 +37,20 @@ export interface ProfileJob extends ProfileRepetitions {
   readonly configHash: string;
   /** Where the episodes of a data set and K are kept, for all methods. */
   readonly episodesDirectory: string;
+  /** Where models beside the base are made that the suite names by a shape. */
+  readonly modelsDirectory: string;
+  readonly outFile: string;
+}
+
+/** Plans one method on one model at one K without any data; the plan is written at the end, by rename. */
+export interface PlanJob {
+  readonly kind: "plan";
+  readonly target: PlanTarget;
+  readonly task: CellTask;
+  readonly model: ShapedModel;
+  /** A profile of the same cell: its rows are planned, and its peaks compared. */
+  readonly record: ProfileRecord | null;
+  /** Where models beside the base are made that the suite names by a shape. */
+  readonly modelsDirectory: string;
   readonly outFile: string;
 }

@@ -1,4 +1,5 @@
 import { cellEpisodes } from "../bench/cell_episodes.js";
+import type { CellTask } from "../bench/grid.js";
 import { ContentHashes } from "../bench/identity.js";
 import { tokenizerHash } from "../bench/receipt.js";
 import { editorCodec } from "../config/editor_codec.js";
@@ -14,7 +15,7 @@ import { predictBase } from "../training/base_predictions.js";
 import { CALIBRATION_EDITS, calibrationSample, TrainingEpisodes } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
 import { evenLengths, type ReadBeside } from "./even_lengths.js";
-import type { ProfiledModel, ProfileJob } from "./job.js";
+import type { ProfiledModel, ProfileJob, ShapedModel } from "./job.js";
 import { randomWorkload } from "./random_workload.js";
 import { someRecords, textWorkload } from "./text_workload.js";
 import type { Workload } from "./workload.js";
@@ -89,25 +90,26 @@ export async function prepareText(
 const OUT_SCOPE_REQUESTS = 128;
 
 /** Random ids in rows of the lengths that were asked for. */
-export async function prepareShape({ task, model }: Of<"shape">, base: Model): Promise<PreparedCell> {
-  const { K, seed, editor } = task;
+export function shapeWorkload({ K, seed, editor }: CellTask, { tokens }: ShapedModel, base: Model): Workload {
   const spec = editor.method.editor;
   const beside: ReadBeside = {
     views: counterfactual(spec) !== undefined,
     outScopeRequests: useOf(spec).needsOutScope ? OUT_SCOPE_REQUESTS : 0,
   };
-  const answer = base.info.answers === "label" ? 1 : model.tokens.target;
-  const lengths = evenLengths(K, { ...model.tokens, target: answer }, beside);
-  const workload = randomWorkload(
-    isTrained(spec) ? lengths : { ...lengths, trainStep: null },
-    base.info,
-    seed,
-  );
+  const target = base.info.answers === "label" ? 1 : tokens.target;
+  const lengths = evenLengths(K, { ...tokens, target }, beside);
+  return randomWorkload(isTrained(spec) ? lengths : { ...lengths, trainStep: null }, base.info, seed);
+}
+
+/** Random ids; a start that depends on data sees as many rows as in training, K at a time. */
+export async function prepareShape({ task, model }: Of<"shape">, base: Model): Promise<PreparedCell> {
+  const workload = shapeWorkload(task, model, base);
+  const { trainBatch } = workload;
   return {
     workload,
     calibration:
-      needsCalibration(spec) && workload.trainBatch
-        ? { sample: await workload.trainBatch(), steps: Math.ceil(CALIBRATION_EDITS / K) }
+      needsCalibration(task.editor.method.editor) && trainBatch
+        ? { sample: await trainBatch(), steps: Math.ceil(CALIBRATION_EDITS / task.K) }
         : null,
     dataHash: null,
     tokenizerHash: null,

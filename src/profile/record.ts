@@ -97,6 +97,8 @@ export interface ProfileRecord {
   readonly editor: "trained" | "fresh" | "untrained";
   readonly warmUps: number;
   readonly repetitions: number;
+  /** What `energyJ` was read from, or why it was not. */
+  readonly energy: { readonly source: string } | { readonly notAvailable: string };
   /** One optimiser step on one episode of K edits (metrics.md §7, a). */
   readonly trainStep: OperationSamples | NotApplicable;
   /** Applying K edits and answering K inputs in one batch (§7, b): their in-scope inputs, and inputs out of scope. */

@@ -57,7 +57,10 @@ export interface ProfileOutcome {
   readonly failures: readonly ProfileFailure[];
 }
 
-const WORKER = fileURLToPath(new URL("./worker.js", import.meta.url));
+/** Models of random weights beside the base, gone at the end. */
+const MODELS = "models";
+/** Program of the process of a profiled or planned cell. */
+export const PROFILE_WORKER = fileURLToPath(new URL("./worker.js", import.meta.url));
 
 /**
  * Profiles every method × model × K, each in a process of its own. Finished cells of the same configuration are kept;
@@ -115,6 +118,7 @@ export async function profileSuite(suite: SuiteConfig, options: ProfileRunOption
     const etaMs = ((performance.now() - startedMs) / (i + 1)) * left;
     onEvent?.({ type: "profiled", record: outcome, done: records.size, total: cells.length, etaMs });
   }
+  await rm(join(folder, MODELS), { recursive: true, force: true });
   const [first] = failures;
   if (records.size === 0 && first) throw new SeprogError(first.code, first.message);
   return { records: cells.flatMap((cell) => records.get(cell.folder) ?? []), failures };
@@ -132,7 +136,7 @@ async function profile(
   options: ProfileRunOptions & { readonly matmul?: string },
 ): Promise<ProfileRecord> {
   const { task, model, editorDirectory, quality, hash, folder } = cell;
-  const { engine, warmUps, repetitions, signal, onEvent, worker = WORKER } = options;
+  const { engine, warmUps, repetitions, signal, onEvent, worker = PROFILE_WORKER } = options;
   const outFile = join(folder, PROFILE_FILES.record);
   const job: ProfileJob = {
     kind: "profile",
@@ -145,6 +149,7 @@ async function profile(
     warmUps,
     repetitions,
     episodesDirectory: join(options.folder, RUN_FILES.episodes),
+    modelsDirectory: join(options.folder, MODELS),
     outFile,
   };
   const onJobEvent = (event: LoopEvent): void => onEvent?.({ type: "job", label: labelOf(cell), event });

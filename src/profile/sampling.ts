@@ -1,10 +1,13 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { type RepeatOptions, repeat } from "../evaluation/repeat.js";
 import { assemble, type SampledRepetition } from "./assemble.js";
+import type { EnergyMeter, NoEnergyMeter } from "./energy.js";
 import type { OperationSamples } from "./record.js";
 import { type Operation, recordOnce } from "./recorder.js";
 
 export interface SamplingOptions extends RepeatOptions {
+  /** Read around every repetition. */
+  readonly energy: EnergyMeter | NoEnergyMeter;
   readonly signal?: AbortSignal;
 }
 
@@ -14,13 +17,15 @@ export interface SamplingOptions extends RepeatOptions {
  */
 export async function sampleOperation(
   operation: Operation,
-  { signal, ...options }: SamplingOptions,
+  { signal, energy, ...options }: SamplingOptions,
 ): Promise<OperationSamples> {
   const samples = await repeat(options, async (): Promise<SampledRepetition> => {
     signal?.throwIfAborted();
     const isReset = await resetProcessPeak();
+    const spentJ = "notAvailable" in energy ? async () => null : await energy.start();
     const repetition = await recordOnce(operation, true);
-    return { ...repetition, processPeakBytes: isReset ? await readProcessPeak() : null, energyJ: null };
+    const energyJ = await spentJ();
+    return { ...repetition, processPeakBytes: isReset ? await readProcessPeak() : null, energyJ };
   });
   signal?.throwIfAborted();
   return assemble(samples, await recordOnce(operation, "detail"));

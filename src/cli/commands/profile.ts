@@ -1,4 +1,5 @@
-import { shapeNames } from "../../profile/shapes.js";
+import { join } from "node:path";
+import { planTarget, planTargetNames } from "../../profile/devices.js";
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import {
@@ -22,7 +23,7 @@ const tokensOption = (option: string, rows: string, tokens: number) =>
     requiresArg: true,
     default: tokens,
     coerce: wholeNumber(option, 1),
-    describe: `With --shapes: tokens of every ${rows}`,
+    describe: `With --shapes or --plan: tokens of every ${rows}`,
   }) as const;
 
 export const profile = defineCommand({
@@ -34,6 +35,8 @@ export const profile = defineCommand({
     ["profile --editors runs/baselines", "with the editors that a bench run has trained"],
     ["profile --shapes t5-large --methods seprog --k 64", "a large model of random weights, no download"],
     ["profile --k 64 --trace trace.json", "also when what ran, to be opened in ui.perfetto.dev"],
+    ["profile --plan --device v100-32gb --shapes t5-large", "what would fit on a card you do not have"],
+    ["profile --plan --device cpu:16gb --against runs/profile-baselines", "predicted against measured"],
     ["profile paper --models DIR --data DIR --k 64", "real checkpoints"],
   ],
   positionals: {
@@ -63,7 +66,8 @@ export const profile = defineCommand({
       type: "string",
       requiresArg: true,
       coerce: nameList,
-      describe: `Models of random weights in place of the suite's: ${shapeNames.join(", ")}`,
+      describe:
+        "Models of random weights in place of the suite's, by size: t5-small … t5-11b, bart-base, bert-base, gpt2, …; a wrong name lists them",
     },
     "source-tokens": tokensOption("source-tokens", "input", 24),
     "target-tokens": tokensOption("target-tokens", "answer", 8),
@@ -81,6 +85,16 @@ export const profile = defineCommand({
       default: 20,
       coerce: wholeNumber("repetitions", 1),
       describe: "Repetitions of every operation",
+    },
+    plan: {
+      type: "boolean",
+      default: false,
+      describe: `Predict peaks for --device (${planTargetNames.join(", ")}) from sizes alone, and what fits`,
+    },
+    against: {
+      type: "string",
+      requiresArg: true,
+      describe: "With --plan: a profile run to compare with; its very rows are planned",
     },
     set: setOption,
     data: dataOption,
@@ -101,13 +115,28 @@ export const profile = defineCommand({
     const { engineChoice } = await import("../engine_choice.js");
     const { profileSuiteOf } = await import("../profile_args.js");
     const { runProfile } = await import("../profile_run.js");
-    const { suite, shapes } = profileSuiteOf(args);
+    const { suite, tokens, shapes } = profileSuiteOf(args);
+    if (args.plan) {
+      const { runPlan } = await import("../plan_run.js");
+      const target = planTarget(args.device);
+      return interruptible((signal) =>
+        runPlan(suite, {
+          target,
+          k: args.k,
+          tokens,
+          shapes,
+          against: args.against,
+          outFile: join(args.out ?? `runs/plan-${suite.name}-${target.name.replace(":", "-")}`, "plan.json"),
+          signal,
+        }),
+      );
+    }
     return interruptible((signal) =>
       runProfile(suite, {
         folder: args.out ?? `runs/profile-${suite.name}`,
         engine: engineChoice(args),
         k: args.k,
-        ...(shapes && { shapes }),
+        ...(shapes && { shapes: { names: shapes, tokens } }),
         benchFolder: args.editors,
         warmUps: args["warm-ups"],
         repetitions: args.repetitions,

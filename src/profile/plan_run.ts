@@ -1,0 +1,126 @@
+import { type EditorSpec, isTrained, useOf } from "../editors/registry.js";
+import { writeJsonAtomically } from "../files.js";
+import { medianEstimate } from "../metrics/bootstrap.js";
+import { openEngine } from "../native/engine.js";
+import { assemble } from "./assemble.js";
+import { tensorBudget } from "./devices.js";
+import type { PlanJob } from "./job.js";
+import { inferenceOperation, trainStepOperation } from "./operations.js";
+import type { CellPlan, Comparison, PlannedCost, PlannedCosts } from "./plan_record.js";
+import { shapeWorkload } from "./prepared_cell.js";
+import { randomWorkload } from "./random_workload.js";
+import type { OperationSamples } from "./record.js";
+import { type Operation, recordOnce } from "./recorder.js";
+import { shapedEngineSpec } from "./shaped_models.js";
+
+interface Calls {
+  readonly signal?: AbortSignal;
+}
+
+/** Plans one cell in this process: what it would take, whether that fits, and the micro-batch that would. */
+export async function planCell(job: PlanJob, calls: Calls): Promise<CellPlan> {
+  const { target, task, model, record } = job;
+  const spec = task.editor.method.editor;
+  const costs = await plannedCosts(job, target.engine, spec, calls);
+  const budget = tensorBudget(target);
+  const fits = highestPeak(costs) <= budget;
+  const configured = microBatchOf(spec);
+  const fitting =
+    fits || configured === null
+      ? null
+      : await largestBelow(
+          configured,
+          async (microBatch) =>
+            highestPeak(await plannedCosts(job, target.engine, withMicroBatch(spec, microBatch), calls)) <=
+            budget,
+        );
+  const there = record && (record.device === "cpu" ? "plan:cpu" : "plan:cuda");
+  const plan: CellPlan = {
+    method: task.editor.methodName,
+    variant: useOf(spec).variant,
+    model: model.name,
+    K: task.K,
+    costs,
+    requiredBytes: highestPeak(costs) + target.overheadBytes,
+    fits,
+    microBatch: { configured, fitting },
+    comparisons: there
+      ? comparisonsOf(there === target.engine ? costs : await plannedCosts(job, there, spec, calls), record)
+      : [],
+  };
+  await writeJsonAtomically(job.outFile, plan);
+  return plan;
+}
+
+/** The operations as they are profiled, on an engine that computes nothing. */
+async function plannedCosts(
+  { task, model, record, modelsDirectory }: PlanJob,
+  device: "plan:cuda" | "plan:cpu",
+  spec: EditorSpec,
+  { signal }: Calls,
+): Promise<PlannedCosts> {
+  const options = await shapedEngineSpec(spec, task.seed, modelsDirectory);
+  await using engine = await openEngine({ device });
+  const base = await engine.createModel(model.config, { seed: task.seed });
+  const workload = record
+    ? randomWorkload(record.rows, base.info, task.seed)
+    : shapeWorkload(task, model, base);
+  let trainStep: PlannedCost | null = null;
+  if (isTrained(spec) && workload.trainBatch !== null) {
+    const trained = await engine.createEditor(options, base);
+    const step = trainStepOperation(trained, workload.trainBatch, signal);
+    // The first step also makes the optimiser's state.
+    await recordOnce(step, "detail");
+    trainStep = await plannedCost(step);
+    await trained.dispose();
+  }
+  const editor = await engine.createEditor(options, base);
+  const infer = (asked: "inScope" | "outScope"): Promise<PlannedCost> =>
+    plannedCost(inferenceOperation({ editor, base, workload, asked, signal, onAnswers: () => undefined }));
+  return { trainStep, inScope: await infer("inScope"), outScope: await infer("outScope") };
+}
+
+async function plannedCost(operation: Operation): Promise<PlannedCost> {
+  const detail = await recordOnce(operation, "detail");
+  const { peakBytes, memoryMap, flops } = assemble(
+    [{ ...detail, processPeakBytes: null, energyJ: null }],
+    detail,
+  );
+  return { peakBytes: Math.max(...peakBytes), memoryMap, flops };
+}
+
+const highestPeak = ({ trainStep, inScope, outScope }: PlannedCosts): number =>
+  Math.max(trainStep?.peakBytes ?? 0, inScope.peakBytes, outScope.peakBytes);
+
+const microBatchOf = (spec: EditorSpec): number | null => ("microBatch" in spec ? spec.microBatch : null);
+
+const withMicroBatch = (spec: EditorSpec, microBatch: number): EditorSpec =>
+  "microBatch" in spec ? { ...spec, microBatch } : spec;
+
+/** The largest number from 1 to below `limit` that `fits`, if peaks rise with it; null where 1 does not. */
+async function largestBelow(limit: number, fits: (n: number) => Promise<boolean>): Promise<number | null> {
+  let [fitting, tooLarge] = [0, limit];
+  while (tooLarge - fitting > 1) {
+    const middle = Math.floor((fitting + tooLarge) / 2);
+    if (await fits(middle)) fitting = middle;
+    else tooLarge = middle;
+  }
+  return fitting === 0 ? null : fitting;
+}
+
+function comparisonsOf(
+  planned: PlannedCosts,
+  record: {
+    readonly trainStep: OperationSamples | object;
+    readonly inScope: OperationSamples;
+    readonly outScope: OperationSamples;
+  },
+): Comparison[] {
+  return (["trainStep", "inScope", "outScope"] as const).flatMap((operation) => {
+    const cost = planned[operation];
+    const samples = record[operation];
+    if (cost === null || !("peakBytes" in samples)) return [];
+    const measuredBytes = medianEstimate(samples.peakBytes)?.value ?? 0;
+    return [{ operation, plannedBytes: cost.peakBytes, measuredBytes }];
+  });
+}
