@@ -36,9 +36,9 @@ function tally(name, { passed, failed, skipped }, { status, death }) {
   return { name, passed, failed: failed + (died ? 1 : 0), skipped };
 }
 
-function coreTests(scratch) {
-  const report = path.join(scratch, "core.json");
-  const outcome = run(path.join(packageRoot, "build/native/native/seprog_core_tests"), [
+function coreTests(scratch, program) {
+  const report = path.join(scratch, `${program}.json`);
+  const outcome = run(path.join(packageRoot, "build/native/native", program), [
     `--gtest_output=json:${report}`,
   ]);
   const counts = { passed: 0, failed: 0, skipped: 0 };
@@ -51,7 +51,7 @@ function coreTests(scratch) {
       }
     }
   }
-  return tally("native core", counts, outcome);
+  return tally(program, counts, outcome);
 }
 
 function vitest(scratch, tiers) {
@@ -98,7 +98,10 @@ async function main() {
   const scratch = mkdtempSync(path.join(tmpdir(), "seprog-test-"));
   try {
     await build(values.tier);
-    if (values.tier.includes("native")) results.push(coreTests(scratch));
+    if (values.tier.includes("native")) {
+      for (const program of ["seprog_core_tests", "seprog_heap_tests"])
+        results.push(coreTests(scratch, program));
+    }
     const vitestTiers = VITEST_TIERS.filter((tier) => values.tier.includes(tier));
     if (vitestTiers.length > 0) results.push(vitest(scratch, vitestTiers));
   } catch (error) {

@@ -4,7 +4,8 @@
 // usage: seprog_step FOLDER. FOLDER/task.json holds {config, spec, edits, source, text, target, ragged, seed,
 // threads}. The base model, the editor's first weights and the episode are written into FOLDER for the other
 // side. Then each line "step N" on standard input runs N steps, "memory" asks for resident sizes; every
-// answer is one line of JSON.
+// answer is one line of JSON. "step N LEVEL" measures each step as a call of the engine would: LEVEL is
+// nothing, clocks or detail.
 #include <ATen/Parallel.h>
 #include <ATen/ops/tensor.h>
 
@@ -27,6 +28,8 @@
 
 namespace seprog {
 namespace {
+
+constexpr double kLearningRate = 1e-4;
 
 TokenRows randomRows(Random& random, int64_t count, int64_t length, bool ragged, int64_t vocabulary) {
   TokenRows rows;
@@ -53,6 +56,24 @@ int64_t residentBytes() {
     if (line.rfind("VmRSS:", 0) == 0) return std::stoll(line.substr(6)) * 1024;
   }
   return 0;
+}
+
+MeasureLevel levelOf(const std::string& name) {
+  if (name == "nothing") return MeasureLevel::Nothing;
+  return name == "detail" ? MeasureLevel::Detail : MeasureLevel::Clocks;
+}
+
+/// One step measured at a level of its own.
+Figures stepAt(MeasureLevel level, Editor& editor, const EpisodeBatch& batch) {
+  if (level == MeasureLevel::Nothing) {
+    JobContext context;
+    return editor.trainStep(batch, kLearningRate, context);
+  }
+  Meter meter(c10::Device(c10::kCPU), level);
+  JobContext context(nullptr, &meter);
+  Figures figures = editor.trainStep(batch, kLearningRate, context);
+  meter.finish();
+  return figures;
 }
 
 void serve(const std::string& folder) {
@@ -96,16 +117,17 @@ void serve(const std::string& folder) {
   JobContext context(nullptr, &meter);
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);
-    std::string command;
+    std::string command, level;
     int count = 0;
-    words >> command >> count;
+    words >> command >> count >> level;
     if (command == "step") {
       std::cout << "{\"ms\": [";
       const std::clock_t cpuStart = std::clock();
       Figures figures;
       for (int i = 0; i < count; ++i) {
         const auto start = std::chrono::steady_clock::now();
-        figures = editor->trainStep(batch, 1e-4, context);
+        figures = level.empty() ? editor->trainStep(batch, kLearningRate, context)
+                                : stepAt(levelOf(level), *editor, batch);
         const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
         std::cout << (i == 0 ? "" : ", ") << took.count();
       }

@@ -19,6 +19,20 @@ beforeEach(async () => {
 });
 afterEach(() => engine.close());
 
+const ROLES = [
+  "weights",
+  "editor",
+  "optimizer",
+  "activations",
+  "gradients",
+  "hypergradient",
+  "kvCache",
+  "editMemory",
+  "workspace",
+  "other",
+];
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
+
 function expectSound({ total, queuedNs, phases }: Measurement): void {
   expect(queuedNs).toBeGreaterThan(0);
   for (const phase of [total, ...phases]) {
@@ -28,6 +42,8 @@ function expectSound({ total, queuedNs, phases }: Measurement): void {
     expect(phase.peakBytes).toBeGreaterThanOrEqual(phase.baselineBytes);
     expect(phase.peakBytes).toBeLessThanOrEqual(total.peakBytes);
     expect(phase.peakReservedBytes).toBeGreaterThanOrEqual(phase.peakBytes);
+    expect(Object.keys(phase.rolesAtPeak ?? {})).toEqual(ROLES);
+    expect(sumOf(Object.values(phase.rolesAtPeak ?? {}))).toBe(phase.peakBytes);
   }
 }
 
@@ -56,9 +72,22 @@ test("self times add up to the whole; detail tells where each phase lies and whe
     expect(detail.spanEndNs[i]).toBeGreaterThan(detail.spanBeginNs[i] ?? 0);
   }
   expect([...detail.sampleNs]).toEqual([...detail.sampleNs].sort((a, b) => a - b));
-  expect(Math.max(...detail.sampleBytes)).toBeLessThanOrEqual(total.peakBytes);
+  expect(Math.max(...detail.sampleBytes)).toBe(total.peakBytes);
+  expect(detail.sampleNs.length).toBeGreaterThan(2 * detail.spanPhase.length);
   const wrong = { learningRate: 0.001, measure: "everything" as "detail" };
   await expect(editor.trainStep(tinyEpisodes(4), wrong)).rejects.toThrow(/"detail" for `options.measure`/);
+});
+
+test("a model's weights, an editor's parameters and their moments have roles of their own", async () => {
+  const editor = await engine.createEditor(TINY_EDITOR, model);
+  const { measurement } = await editor.trainStep(tinyEpisodes(4), { learningRate: 0.001, measure: true });
+  const roles = measurement?.total.rolesAtPeak;
+  if (roles == null) throw new Error("expected the roles at the peak");
+  expect(roles.weights).toBeGreaterThanOrEqual(model.info.parameterCount * 4);
+  expect(roles.editor).toBeGreaterThan(0);
+  expect(roles.optimizer).toBeGreaterThan(0);
+  expect(roles.gradients).toBeGreaterThan(0);
+  expect(roles.kvCache).toBe(0);
 });
 
 test("every call that can be measured is", async () => {

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
 #include "../io/atomic_file.h"
 #include "../io/safetensors.h"
 
@@ -80,6 +81,7 @@ at::Tensor CheckpointTensors::take(const std::string& name, at::IntArrayRef shap
                                            " but received " + received +
                                            "; was it trained with other sizes?");
   }
+  const RoleScope role(MemoryRole::Editor);
   at::Tensor tensor = found->second.to(device, type, false, true).contiguous();
   table_.erase(found);
   return tensor;

@@ -13,6 +13,7 @@
 
 #include "../error.h"
 #include "../fnv.h"
+#include "../instrument/memory_role.h"
 #include "../options.h"
 #include "model_scorer.h"
 #include "seprog/edit_encoder.h"
@@ -242,7 +243,9 @@ class Nearest : public UntrainedEditor {
       const auto phase = context.phase("edit_encode");
       sourceOf(requests.editPrefix, *base());  // checks the ids
       const at::Tensor direction_KD = encoder_->directions(requests.editText, context);
-      edits.direction_KD = edits.size() == 0 ? direction_KD : at::cat({edits.direction_KD, direction_KD});
+      const RoleScope role(MemoryRole::EditMemory);
+      edits.direction_KD =
+          edits.size() == 0 ? direction_KD.clone() : at::cat({edits.direction_KD, direction_KD});
       edits.prefix.ids.insert(edits.prefix.ids.end(), requests.editPrefix.ids.begin(),
                               requests.editPrefix.ids.end());
       edits.prefix.lengths.insert(edits.prefix.lengths.end(), requests.editPrefix.lengths.begin(),

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
 #include "editor.h"
 #include "enn/enn.h"
 #include "ft.h"
@@ -46,6 +47,7 @@ std::shared_ptr<Editor> makeEditor(const Json& spec, std::shared_ptr<const Model
     fail(ErrorCode::ConfigInvalid, "expected one of " + known + " for `editor.kind` but received " +
                                        (kind == nullptr ? std::string("nothing") : kind->dump()));
   }
+  const RoleScope role(MemoryRole::Editor);
   return maker->second(spec, std::move(base));
 }
 

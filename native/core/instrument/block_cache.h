@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
+#include "memory_role.h"
 #include "size_class.h"
 
 namespace seprog {
@@ -13,7 +15,8 @@ namespace seprog {
 struct alignas(kBlockAlignment) Block {
   size_t requestedBytes;
   size_t reservedBytes;  // of the whole block
-  size_t sizeClass;
+  uint32_t sizeClass;
+  MemoryRole role;
   // Neighbours while the block is cached.
   Block* newerInClass;
   Block* olderInClass;

@@ -10,6 +10,7 @@
 
 #include "../error.h"
 #include "block_cache.h"
+#include "byte_counts.h"
 
 namespace seprog {
 namespace {
@@ -66,12 +67,28 @@ class CountingAllocator final : public c10::Allocator {
 
   MemoryCounts counts(bool restartPeaks) {
     std::lock_guard lock(mutex_);
-    const MemoryCounts now{allocatedBytes_, peakBytes_, reservedBytes(), peakReservedBytes_};
+    const MemoryCounts now{counts_.allocatedBytes(), counts_.peakBytes(), reservedBytes(),
+                           peakReservedBytes_,       counts_.byRole(),    counts_.byRoleAtPeak()};
     if (restartPeaks) {
-      peakBytes_ = now.allocatedBytes;
+      counts_.restartPeak();
       peakReservedBytes_ = now.reservedBytes;
     }
     return now;
+  }
+
+  void startTrace(MemoryTrace& trace) {
+    std::lock_guard lock(mutex_);
+    counts_.addTrace(trace);
+    trace.add(counts_.allocatedBytes());
+  }
+  void stopTrace(MemoryTrace& trace) {
+    std::lock_guard lock(mutex_);
+    trace.add(counts_.allocatedBytes());
+    counts_.removeTrace(trace);
+  }
+  void sample(MemoryTrace& trace) {
+    std::lock_guard lock(mutex_);
+    trace.add(counts_.allocatedBytes());
   }
 
   void trim() {
@@ -84,14 +101,15 @@ class CountingAllocator final : public c10::Allocator {
   void* take(size_t bytes) {
     if (bytes > size_t{1} << 46) refuse(bytes);
     const SizeClass sizeClass = sizeClassOf(bytes);
+    const MemoryRole role = currentMemoryRole();
     std::lock_guard lock(mutex_);
     Block* block = cache_.popNewest(sizeClass.index);
     if (!block) block = fresh(sizeClass, bytes);
     block->requestedBytes = bytes;
+    block->role = role;
     liveBytes_ += block->reservedBytes;
     highWaterBytes_ = std::max(highWaterBytes_, liveBytes_);
-    allocatedBytes_ += static_cast<int64_t>(bytes);
-    peakBytes_ = std::max(peakBytes_, allocatedBytes_);
+    counts_.add(role, static_cast<int64_t>(bytes));
     peakReservedBytes_ = std::max(peakReservedBytes_, reservedBytes());
     return block->data();
   }
@@ -114,14 +132,15 @@ class CountingAllocator final : public c10::Allocator {
     }
     if (!block) refuse(bytes);
     block->reservedBytes = blockBytes;
-    block->sizeClass = sizeClass.index;
+    block->sizeClass = static_cast<uint32_t>(sizeClass.index);
     return block;
   }
 
   [[noreturn]] void refuse(size_t bytes) const {
-    fail(ErrorCode::OutOfMemory,
-         "expected " + std::to_string(bytes) + " bytes of memory for a tensor but received none (" +
-             std::to_string(allocatedBytes_) + " bytes are held by tensors). Use a smaller batch or model");
+    fail(ErrorCode::OutOfMemory, "expected " + std::to_string(bytes) +
+                                     " bytes of memory for a tensor but received none (" +
+                                     std::to_string(counts_.allocatedBytes()) +
+                                     " bytes are held by tensors). Use a smaller batch or model");
   }
 
   static void release(void* data) { instance().put(data); }
@@ -130,7 +149,7 @@ class CountingAllocator final : public c10::Allocator {
     if (!data) return;
     Block* block = Block::of(data);
     std::lock_guard lock(mutex_);
-    allocatedBytes_ -= static_cast<int64_t>(block->requestedBytes);
+    counts_.remove(block->role, static_cast<int64_t>(block->requestedBytes));
     liveBytes_ -= block->reservedBytes;
     cache_.push(block);
   }
@@ -139,10 +158,9 @@ class CountingAllocator final : public c10::Allocator {
 
   std::mutex mutex_;
   BlockCache cache_;
+  ByteCounts counts_;
   size_t liveBytes_ = 0;       // blocks handed out, as rounded
   size_t highWaterBytes_ = 0;  // of liveBytes_ since the last trim
-  int64_t allocatedBytes_ = 0;
-  int64_t peakBytes_ = 0;
   int64_t peakReservedBytes_ = 0;
 };
 
@@ -159,6 +177,9 @@ void installCountingAllocator() {
 
 MemoryCounts cpuMemoryCounts() { return CountingAllocator::instance().counts(false); }
 MemoryCounts takeCpuMemoryCounts() { return CountingAllocator::instance().counts(true); }
+void startCpuMemoryTrace(MemoryTrace& trace) { CountingAllocator::instance().startTrace(trace); }
+void stopCpuMemoryTrace(MemoryTrace& trace) { CountingAllocator::instance().stopTrace(trace); }
+void sampleCpuMemory(MemoryTrace& trace) { CountingAllocator::instance().sample(trace); }
 void trimCpuMemoryCache() { CountingAllocator::instance().trim(); }
 
 }  // namespace seprog

@@ -4,6 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+
+#include "memory_role.h"
+#include "memory_trace.h"
 
 namespace seprog {
 
@@ -14,6 +18,9 @@ struct MemoryCounts {
   int64_t peakBytes = 0;
   int64_t reservedBytes = 0;
   int64_t peakReservedBytes = 0;
+  // What allocatedBytes and peakBytes are made up of, where the allocator tells.
+  std::optional<BytesByRole> roles;
+  std::optional<BytesByRole> rolesAtPeak;
 };
 
 /// Makes libtorch allocate CPU tensors here. To be called before the first tensor is made; calling it again
@@ -25,6 +32,13 @@ MemoryCounts cpuMemoryCounts();
 
 /// The counts, and in the same instant the peaks start anew at the current figures.
 MemoryCounts takeCpuMemoryCounts();
+
+/// Between the two every block made or freed goes into `trace`.
+void startCpuMemoryTrace(MemoryTrace& trace);
+void stopCpuMemoryTrace(MemoryTrace& trace);
+
+/// Puts the present figure into a started trace.
+void sampleCpuMemory(MemoryTrace& trace);
 
 /// Gives cached blocks back to the system. What the cache may hold is then bounded anew by what is live.
 void trimCpuMemoryCache();

@@ -27,7 +27,7 @@ MemoryCounts acceleratorCounts(const c10::Device& device) {
   constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
   const auto& allocated = stats.allocated_bytes[kAll];
   const auto& reserved = stats.reserved_bytes[kAll];
-  return {allocated.current, allocated.peak, reserved.current, reserved.peak};
+  return {allocated.current, allocated.peak, reserved.current, reserved.peak, std::nullopt, std::nullopt};
 }
 
 }  // namespace
@@ -45,10 +45,28 @@ MemoryCounts DeviceMemory::take() const {
   return counts;
 }
 
+void DeviceMemory::startTrace(MemoryTrace& trace) const {
+  if (device_.is_cpu()) return startCpuMemoryTrace(trace);
+  sample(trace);
+}
+
+void DeviceMemory::stopTrace(MemoryTrace& trace) const {
+  if (device_.is_cpu()) return stopCpuMemoryTrace(trace);
+  sample(trace);
+}
+
+void DeviceMemory::sample(MemoryTrace& trace) const {
+  if (device_.is_cpu()) return sampleCpuMemory(trace);
+  trace.add(counts().allocatedBytes);
+}
+
 MemoryCounts DeviceMemory::fold() {
   const MemoryCounts taken = take();
   for (PeakWindow* window = first_; window; window = window->next_) {
-    window->peakBytes_ = std::max(window->peakBytes_, taken.peakBytes);
+    if (taken.peakBytes > window->peakBytes_) {
+      window->peakBytes_ = taken.peakBytes;
+      window->rolesAtPeak_ = taken.rolesAtPeak;
+    }
     window->peakReservedBytes_ = std::max(window->peakReservedBytes_, taken.peakReservedBytes);
   }
   return taken;
@@ -56,9 +74,7 @@ MemoryCounts DeviceMemory::fold() {
 
 PeakWindow::PeakWindow(DeviceMemory& memory) : memory_(memory) {
   std::lock_guard lock(memory_.mutex_);
-  const MemoryCounts now = memory_.fold();
-  baselineBytes_ = peakBytes_ = now.allocatedBytes;
-  peakReservedBytes_ = now.reservedBytes;
+  startAt(memory_.fold());
   next_ = memory_.first_;
   if (next_) next_->previous_ = this;
   memory_.first_ = this;
@@ -73,14 +89,18 @@ PeakWindow::~PeakWindow() {
 MemoryCounts PeakWindow::read() {
   std::lock_guard lock(memory_.mutex_);
   const MemoryCounts now = memory_.fold();
-  return {now.allocatedBytes, peakBytes_, now.reservedBytes, peakReservedBytes_};
+  return {now.allocatedBytes, peakBytes_, now.reservedBytes, peakReservedBytes_, now.roles, rolesAtPeak_};
+}
+
+void PeakWindow::startAt(const MemoryCounts& now) {
+  baselineBytes_ = peakBytes_ = now.allocatedBytes;
+  peakReservedBytes_ = now.reservedBytes;
+  rolesAtPeak_ = now.roles;
 }
 
 void PeakWindow::restart() {
   std::lock_guard lock(memory_.mutex_);
-  const MemoryCounts now = memory_.fold();
-  baselineBytes_ = peakBytes_ = now.allocatedBytes;
-  peakReservedBytes_ = now.reservedBytes;
+  startAt(memory_.fold());
 }
 
 }  // namespace seprog

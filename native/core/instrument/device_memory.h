@@ -19,6 +19,12 @@ class DeviceMemory {
 
   MemoryCounts counts() const;
 
+  /// Between the two every change goes into `trace` where the device's allocator tells of them (the CPU's);
+  /// elsewhere only what sample() asks for.
+  void startTrace(MemoryTrace& trace) const;
+  void stopTrace(MemoryTrace& trace) const;
+  void sample(MemoryTrace& trace) const;
+
  private:
   friend class PeakWindow;
   explicit DeviceMemory(const c10::Device& device) : device_(device) {}
@@ -46,6 +52,7 @@ class PeakWindow {
   void restart();
 
  private:
+  void startAt(const MemoryCounts& now);
   friend class DeviceMemory;
 
   DeviceMemory& memory_;
@@ -54,6 +61,7 @@ class PeakWindow {
   int64_t baselineBytes_ = 0;
   int64_t peakBytes_ = 0;
   int64_t peakReservedBytes_ = 0;
+  std::optional<BytesByRole> rolesAtPeak_;
 };
 
 }  // namespace seprog

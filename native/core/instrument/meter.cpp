@@ -3,21 +3,33 @@
 #include <algorithm>
 
 namespace seprog {
+namespace {
+
+RoleBytes named(const BytesByRole& bytes) {
+  RoleBytes roles;
+  for (size_t role = 0; role < kMemoryRoles; ++role) roles.emplace_back(kMemoryRoleNames[role], bytes[role]);
+  return roles;
+}
+
+}  // namespace
 
 Meter::Meter(const c10::Device& device, MeasureLevel level)
     : device_(device), level_(level), total_(device, 0) {
   if (level_ != MeasureLevel::Detail) return;
-  sample(0);
+  trace_.emplace(startedAt_);
+  DeviceMemory::of(device_).startTrace(*trace_);
   flops_.emplace();
+}
+
+Meter::~Meter() { stopTrace(); }
+
+void Meter::stopTrace() {
+  if (trace_) DeviceMemory::of(device_).stopTrace(*trace_);
 }
 
 int64_t Meter::now() const {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - startedAt_)
       .count();
-}
-
-void Meter::sample(int64_t ns) {
-  timeline_.push_back({ns, DeviceMemory::of(device_).counts().allocatedBytes});
 }
 
 Stopwatch::Reading Meter::Interval::addTo(PhaseRecord& phase) {
@@ -31,7 +43,10 @@ Stopwatch::Reading Meter::Interval::addTo(PhaseRecord& phase) {
     add(phase.deviceNs, time.deviceNs);
     add(phase.selfDeviceNs, time.deviceNs - insideDeviceNs);
   }
-  phase.peakBytes = std::max(phase.peakBytes, memory.peakBytes);
+  if (memory.peakBytes > phase.peakBytes) {
+    phase.peakBytes = memory.peakBytes;
+    if (memory.rolesAtPeak) phase.rolesAtPeak = named(*memory.rolesAtPeak);
+  }
   phase.peakReservedBytes = std::max(phase.peakReservedBytes, memory.peakReservedBytes);
   return time;
 }
@@ -47,12 +62,12 @@ void Meter::begin(const char* name) {
                                   [&](const PhaseRecord& phase) { return phase.name == name; });
   const auto record = static_cast<size_t>(found - phases_.begin());
   const bool isNew = found == phases_.end();
-  if (isNew) phases_.push_back({.name = name});
+  if (isNew) phases_.emplace_back().name = name;
   open_.push_back(std::make_unique<Interval>(device_, record));
   if (isNew) phases_[record].baselineBytes = open_.back()->peaks.baselineBytes();
   if (level_ == MeasureLevel::Detail) {
     open_.back()->beganNs = now();
-    sample(open_.back()->beganNs);
+    DeviceMemory::of(device_).sample(*trace_);
     open_.back()->flopsBefore = flops_->counts();
   }
 }
@@ -67,7 +82,7 @@ void Meter::end() {
   if (level_ == MeasureLevel::Detail) {
     const int64_t endNs = now();
     spans_.push_back({interval->record, interval->beganNs, endNs});
-    sample(endNs);
+    DeviceMemory::of(device_).sample(*trace_);
     outer.insideFlops = outer.insideFlops + addFlops(*interval, phases_[interval->record]);
   }
 }
@@ -77,13 +92,14 @@ Measurement Meter::finish() {
   measurement.total.name = "total";
   measurement.total.baselineBytes = total_.peaks.baselineBytes();
   total_.addTo(measurement.total);
-  if (level_ == MeasureLevel::Detail) {
-    sample(now());
-    addFlops(total_, measurement.total);
-  }
+  if (level_ == MeasureLevel::Detail) addFlops(total_, measurement.total);
   measurement.phases = std::move(phases_);
   measurement.spans = std::move(spans_);
-  measurement.timeline = std::move(timeline_);
+  if (trace_) {
+    stopTrace();
+    measurement.timeline = trace_->samples();
+    trace_.reset();
+  }
   return measurement;
 }
 

@@ -25,23 +25,18 @@ struct Span {
   int64_t endNs;
 };
 
-/// Allocated bytes at a moment, from the start of the job.
-struct MemorySample {
-  int64_t ns;
-  int64_t allocatedBytes;
-};
-
 struct Measurement {
   PhaseRecord total;
   int64_t queuedNs = 0;                // from the call to the start of the job
   std::vector<PhaseRecord> phases;     // in the order of their first begin
   std::vector<Span> spans;             // in the order of their end; detail only
-  std::vector<MemorySample> timeline;  // in order of time; detail only
+  std::vector<MemorySample> timeline;  // from the start of the job, in order of time; detail only
 };
 
 class Meter {
  public:
   explicit Meter(const c10::Device& device, MeasureLevel level = MeasureLevel::Clocks);
+  ~Meter();
 
   /// Phases nest: end() closes the one begun last. A repeated name adds its times up, keeps the first
   /// baseline and the highest peak.
@@ -68,7 +63,7 @@ class Meter {
   };
   /// Since the start of the job.
   int64_t now() const;
-  void sample(int64_t ns);
+  void stopTrace();
   /// Adds what the interval computed since its begin to the phase, without the phases inside, and gives all of it.
   FlopCounts addFlops(const Interval& interval, PhaseRecord& phase) const;
 
@@ -76,7 +71,7 @@ class Meter {
   MeasureLevel level_;
   std::chrono::steady_clock::time_point startedAt_ = std::chrono::steady_clock::now();
   std::vector<Span> spans_;
-  std::vector<MemorySample> timeline_;
+  std::optional<MemoryTrace> trace_;
   std::vector<PhaseRecord> phases_;
   std::vector<std::unique_ptr<Interval>> open_;
   Interval total_;

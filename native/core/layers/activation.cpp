@@ -14,6 +14,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "../instrument/memory_role.h"
 #include "../plan/planned_device.h"
 #include "../tensor/exponential.h"
 #include "../tensor/vectorise.h"
@@ -145,6 +146,7 @@ class Gelu : public torch::autograd::Function<Gelu> {
 at::Tensor activate(Activation kind, const at::Tensor& x_NF) {
   if (kind == Activation::Relu) return at::relu(x_NF);
   const at::Tensor x = x_NF.contiguous();
+  const RoleScope kept(currentMemoryRole());  // inside a function nothing is recorded
   return at::GradMode::is_enabled() && x.requires_grad() ? Gelu::apply(x, kind) : forwardPass(kind, x);
 }
 

@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "../instrument/memory_role.h"
 #include "linear.h"
 
 namespace seprog {
@@ -92,6 +93,7 @@ at::Tensor attend(const at::Tensor& q_BHQC, const at::Tensor& k_BHKC, const at::
       at::GradMode::is_enabled() && (q_BHQC.requires_grad() || k_BHKC.requires_grad() ||
                                      v_BHKC.requires_grad() || (bias.defined() && bias.requires_grad()));
   if (recorded) {
+    const RoleScope kept(currentMemoryRole());  // inside a function nothing is recorded
     return Attention::apply(q_BHQC, k_BHKC, v_BHKC,
                             bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
   }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "../instrument/memory_role.h"
 #include "../plan/planned_device.h"
 #include "../tensor/exponential.h"
 #include "../tensor/vectorise.h"
@@ -106,6 +107,7 @@ class GatedGelu : public torch::autograd::Function<GatedGelu> {
 
 at::Tensor gatedGelu(const at::Tensor& a_NF, const at::Tensor& b_NF) {
   const bool recorded = at::GradMode::is_enabled() && (a_NF.requires_grad() || b_NF.requires_grad());
+  const RoleScope kept(currentMemoryRole());  // inside a function nothing is recorded
   return recorded ? GatedGelu::apply(a_NF.contiguous(), b_NF.contiguous())
                   : gatedForward(a_NF.contiguous(), b_NF.contiguous());
 }
@@ -128,6 +130,7 @@ class ReluInPlace : public torch::autograd::Function<ReluInPlace> {
 at::Tensor reluOf(const Scope& scope, at::Tensor x_NF) {
   if (scope.taps() != nullptr) return at::relu(x_NF);  // a tap holds x
   const bool recorded = at::GradMode::is_enabled() && x_NF.requires_grad();
+  const RoleScope kept(currentMemoryRole());  // inside a function nothing is recorded
   if (recorded && !scope["wo.weight"].requires_grad()) return ReluInPlace::apply(x_NF);
   return x_NF.relu_();
 }

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 
+#include "../instrument/memory_role.h"
+
 namespace seprog {
 namespace {
 
 at::Tensor grown(const at::Tensor& old, const at::Tensor& like, int64_t capacity, int64_t length) {
+  const RoleScope role(MemoryRole::KvCache);
   at::Tensor out = at::empty({like.size(0), like.size(1), capacity, like.size(3)}, like.options());
   if (length > 0) out.narrow(2, 0, length).copy_(old.narrow(2, 0, length));
   return out;
@@ -32,6 +35,7 @@ void KvCache::append(const at::Tensor& k_RHTC, const at::Tensor& v_RHTC) {
 
 void KvCache::keep(const at::Tensor& rows_R) {
   if (!k_.defined()) return;
+  const RoleScope role(MemoryRole::KvCache);
   k_ = k_.index_select(0, rows_R);
   v_ = v_.index_select(0, rows_R);
 }

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../instrument/memory_role.h"
 #include "../plan/planned_device.h"
 
 namespace seprog {
@@ -162,10 +163,12 @@ bool recorded(const at::Tensor& tensor) { return at::GradMode::is_enabled() && t
 }  // namespace
 
 at::Tensor RaggedLayout::splitHeads(const at::Tensor& packed, int64_t heads) const {
+  const RoleScope kept(currentMemoryRole());  // inside a function nothing is recorded
   return recorded(packed) ? SplitHeads::apply(packed, *this, heads) : HeadMoves::split(*this, packed, heads);
 }
 
 at::Tensor RaggedLayout::mergeHeads(const at::Tensor& byHead) const {
+  const RoleScope kept(currentMemoryRole());  // inside a function nothing is recorded
   return recorded(byHead) ? MergeHeads::apply(byHead, *this) : HeadMoves::merge(*this, byHead);
 }
 

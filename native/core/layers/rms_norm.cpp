@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../instrument/memory_role.h"
 #include "../plan/planned_device.h"
 #include "../tensor/vectorise.h"
 
@@ -196,6 +197,7 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
 at::Tensor rmsNorm(const at::Tensor& x_ND, const at::Tensor& weight_D, double epsilon) {
   const bool recorded = at::GradMode::is_enabled() && (x_ND.requires_grad() || weight_D.requires_grad());
   const at::Tensor x = x_ND.contiguous();
+  const RoleScope kept(currentMemoryRole());  // inside a function nothing is recorded
   return recorded ? RmsNorm::apply(x, weight_D, epsilon) : forwardPass(x, weight_D, epsilon).y_ND;
 }
 

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
 #include "../io/safetensors.h"
 #include "../json.h"
 
@@ -55,6 +56,7 @@ EditMemory::EditMemory(int64_t width, std::string fingerprint)
 std::vector<int64_t> EditMemory::add(const std::vector<std::string>& labels, const at::Tensor& h_KH) {
   at::NoGradGuard noGrad;
   checkRows(h_KH, static_cast<int64_t>(labels.size()), width_);
+  const RoleScope role(MemoryRole::EditMemory);
   // A new tensor, never written in place: snapshots and scorers may still hold the old one.
   at::Tensor grown_KH = size() == 0 ? h_KH.detach().clone(at::MemoryFormat::Contiguous)
                                     : at::cat({h_KH_, h_KH.detach().to(h_KH_.device())});
@@ -76,6 +78,7 @@ void EditMemory::update(int64_t id, const std::string& label, const at::Tensor& 
   const auto row = std::find_if(rows_.begin(), rows_.end(), [&](const MemoryRow& r) { return r.id == id; });
   if (row == rows_.end()) missing(id);
   checkRows(h_H.dim() == 1 ? h_H.unsqueeze(0) : h_H, 1, width_);
+  const RoleScope role(MemoryRole::EditMemory);
   at::Tensor changed_KH = h_KH_.clone();
   changed_KH.select(0, row - rows_.begin()).copy_(h_H.detach().reshape({width_}));
   std::string copy = label;
@@ -95,6 +98,7 @@ void EditMemory::remove(const std::vector<int64_t>& ids) {
     }
   }
   if (!leaving.empty()) missing(*leaving.begin());
+  const RoleScope role(MemoryRole::EditMemory);
   at::Tensor left_KH = h_KH_.index_select(0, at::tensor(indices, at::kLong).to(h_KH_.device()));
   rows_ = std::move(staying);
   h_KH_ = std::move(left_KH);
@@ -165,6 +169,7 @@ EditMemory EditMemory::load(const std::string& path, int64_t width, const std::s
   } catch (const Error& error) {
     fail(ErrorCode::CheckpointInvalid, path + ": " + error.what());
   }
+  const RoleScope role(MemoryRole::EditMemory);
   memory.h_KH_ = h->second.clone(at::MemoryFormat::Contiguous);
   return memory;
 }

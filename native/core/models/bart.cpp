@@ -14,6 +14,7 @@
 #include <cmath>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
 #include "../layers/activation.h"
 #include "../layers/attention.h"
 #include "../layers/kv_cache.h"
@@ -360,6 +361,7 @@ class BartDecodeState final : public DecodeState {
     const Scope decoder = this->decoder();
     const EncodedRows memory(encoded);
     for (int64_t i = 0; i < model_.config_.decoderLayers; ++i) {
+      const RoleScope role(MemoryRole::KvCache);
       cross_.push_back(model_.crossMemory(decoder, i, memory));
     }
     if (prompt.length() > 0) {
@@ -380,6 +382,7 @@ class BartDecodeState final : public DecodeState {
 
   void keep(const at::Tensor& rows_R) override {
     for (KvCache& cache : self_) cache.keep(rows_R);
+    const RoleScope role(MemoryRole::KvCache);
     for (KeysValues& cross : cross_) {
       cross = {cross.k_BHKC.index_select(0, rows_R), cross.v_BHKC.index_select(0, rows_R)};
     }

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
 #include "../io/atomic_file.h"
 #include "../io/safetensors.h"
 #include "../io/torch_file.h"
@@ -194,6 +195,7 @@ Model loadModel(const std::string& directory, const at::Device& device, const Lo
 
 Model loadModel(const std::string& directory, const Json& config, const at::Device& device,
                 const LoadOptions& options) {
+  const RoleScope role(RoleScope::orOuter(MemoryRole::Weights));
   std::shared_ptr<const Architecture> architecture = makeArchitecture(config);
   if (isPlanned(device)) return planModel(architecture, device, options);
   Stored stored = readWeights(directory);
@@ -211,6 +213,7 @@ Model loadModel(const std::string& directory, const Json& config, const at::Devi
 }
 
 Model createModel(const Json& config, uint64_t seed, const at::Device& device) {
+  const RoleScope role(RoleScope::orOuter(MemoryRole::Weights));
   const std::shared_ptr<const Architecture> architecture = makeArchitecture(config);
   TensorTable table = architecture->initialise(seed);
   for (auto& [name, tensor] : table) tensor = tensor.to(device);

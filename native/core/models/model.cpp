@@ -14,6 +14,7 @@
 #include <algorithm>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
 #include "../layers/linear.h"
 
 namespace seprog {
@@ -39,6 +40,7 @@ at::Tensor pool(const at::Tensor& h_BSD, const TokenBatch& tokens, Pooling pooli
 namespace {
 
 Targets withIndices(TokenBatch tokens) {
+  const RoleScope role(MemoryRole::Other);
   std::vector<int64_t> flatRows;
   std::vector<int64_t> rowOf;
   const int64_t columns = tokens.columns();

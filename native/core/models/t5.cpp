@@ -15,6 +15,7 @@
 #include <cmath>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
 #include "../layers/attention.h"
 #include "../layers/feed_forward.h"
 #include "../layers/kv_cache.h"
@@ -363,6 +364,7 @@ class T5DecodeState final : public DecodeState {
     const Scope decoder = Scope(weights_) / "decoder";
     const EncodedRows memory(encoded);
     for (int64_t i = 0; i < model_.config_.decoderBlocks; ++i) {
+      const RoleScope role(MemoryRole::KvCache);
       cross_.push_back(model_.crossMemory(decoder, i, memory));
     }
     if (prompt.length() > 0) {
@@ -381,6 +383,7 @@ class T5DecodeState final : public DecodeState {
 
   void keep(const at::Tensor& rows_R) override {
     for (KvCache& cache : self_) cache.keep(rows_R);
+    const RoleScope role(MemoryRole::KvCache);
     for (KeysValues& cross : cross_) {
       cross = {cross.k_BHKC.index_select(0, rows_R), cross.v_BHKC.index_select(0, rows_R)};
     }

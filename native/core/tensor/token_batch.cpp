@@ -9,10 +9,12 @@
 #include <string>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
 
 namespace seprog {
 
 TokenBatch TokenBatch::select(const at::Tensor& rows_R) const {
+  const RoleScope role(MemoryRole::Other);
   TokenBatch out;
   out.ids_BS = ids_BS.index_select(0, rows_R);
   out.mask_BS = mask_BS.index_select(0, rows_R);
@@ -50,6 +52,7 @@ TokenBatch pad(const TokenRows& rows, int64_t padId, int64_t vocabulary, const a
                                      std::to_string(rows.types.size()));
   }
 
+  const RoleScope role(MemoryRole::Other);
   at::Tensor ids_BS = at::empty({rowCount, width}, at::kLong);
   at::Tensor mask_BS = at::empty({rowCount, width}, at::kBool);
   int64_t* ids = ids_BS.mutable_data_ptr<int64_t>();

@@ -2,11 +2,12 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
 #include "../io/safetensors.h"
 #include "../options.h"
+#include "backward.h"
 #include "losses.h"
 #include "optimizer.h"
 
@@ -33,6 +34,7 @@ TunerOptions readTunerOptions(const Json& json) {
 
 TensorTable copyOf(const Weights& weights, const at::Device& device) {
   at::NoGradGuard noGrad;
+  const RoleScope role(MemoryRole::Weights);
   TensorTable copy;
   for (const auto& [name, tensor] : weights.flatten()) {
     copy.emplace(name, tensor.detach().to(device, at::kFloat, false, true).contiguous());
@@ -146,8 +148,7 @@ class Tuner : public FineTuner {
     std::vector<at::Tensor> outputs = {states_ND};
     std::vector<at::Tensor> outputGradients = {token.h_ND};
     appendHead(head, token, outputs, outputGradients);
-    std::vector<at::Tensor> gradients =
-        torch::autograd::grad(outputs, leaves, outputGradients, std::nullopt, false, true);
+    std::vector<at::Tensor> gradients = gradientsFor(outputs, leaves, outputGradients);
     for (size_t i = 0; i < names.size(); ++i) {
       if (gradients[i].defined()) result.gradients.emplace(std::move(names[i]), std::move(gradients[i]));
     }

@@ -7,11 +7,10 @@
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/nll_loss.h>
 #include <ATen/ops/zeros_like.h>
-#include <torch/csrc/autograd/autograd.h>
-
-#include <optional>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
+#include "backward.h"
 #include "edit_loss.h"
 #include "row_chunks.h"
 
@@ -70,6 +69,7 @@ InnerPass innerPass(const Model& model, const InnerLoop& loop, const PairRows& e
     const EditLoss now = editLoss(Model{model.architecture, model.weights.with(W), model.device}, W, edits,
                                   {}, true, context, loop.chunkRows);
     if (step == 0) pass.loss = now.loss;
+    const RoleScope role(MemoryRole::EditMemory);
     TensorTable next;
     for (size_t m = 0; m < loop.edited.size(); ++m) {
       const std::string& name = loop.edited[m];
@@ -104,9 +104,8 @@ at::Tensor backThroughInner(const Architecture& family, const TensorTable& leave
     eachChunk(family, edited.front().device(), edits, loop.chunkRows, context,
               [&](const TokenBatch& source, const Targets& targets) {
                 const at::Tensor loss = weightedNll(family, weights, source, targets, weight);
-                const auto gradients =
-                    torch::autograd::grad({loss}, edited, {}, /*retain_graph=*/true, /*create_graph=*/true);
-                torch::autograd::backward(gradients, direction);
+                const auto gradients = gradientsFor({loss}, edited, {}, {.recordGraph = true});
+                runBackward(gradients, direction);
               });
     if (first) break;
     for (auto& [name, gradient] : v) gradient = gradient + W.at(name).grad();
@@ -129,8 +128,8 @@ UnrolledInner unrolledInner(const Architecture& family, const TensorTable& leave
                 loss = weightedNll(family, original.with(W), source, targets, weight);
               });
     if (step == 0) inner.loss = loss.item<double>();
-    const auto gradients = torch::autograd::grad({loss}, tensorsOf(W, loop.edited), {}, std::nullopt,
-                                                 /*create_graph=*/!loop.firstOrder);
+    const auto gradients =
+        gradientsFor({loss}, tensorsOf(W, loop.edited), {}, {.recordGraph = !loop.firstOrder});
     for (size_t m = 0; m < loop.edited.size(); ++m) {
       at::Tensor& matrix = W.at(loop.edited[m]);
       matrix = matrix - loop.rates_M[static_cast<int64_t>(m)] * gradients[m];

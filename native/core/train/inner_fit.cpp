@@ -7,6 +7,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "../instrument/flops.h"
+#include "../instrument/memory_role.h"
 #include "../tensor/random.h"
 #include "losses.h"
 #include "rmsprop.h"
@@ -40,6 +41,7 @@ class Residuals {
   /// W + R.
   TensorTable edited(bool tracked) const {
     at::NoGradGuard noGrad;
+    const RoleScope role(MemoryRole::EditMemory);
     TensorTable table;
     for (const auto& [name, W] : start_) {
       table.emplace(name, (W.detach() + of(name)).set_requires_grad(tracked));
@@ -52,6 +54,7 @@ class Residuals {
     if (!lowRank_) return ofEdited;
     at::NoGradGuard noGrad;
     const BackwardPass pass("factors");
+    const RoleScope role(MemoryRole::Gradients);
     Gradients factors;
     for (const auto& [name, G] : ofEdited) {
       factors.emplace(name + ".u", at::mm(G, parameters_.at(name + ".v").t()));

@@ -1,9 +1,9 @@
 #include "leaf_gradients.h"
 
-#include <torch/csrc/autograd/autograd.h>
-
-#include <optional>
 #include <vector>
+
+#include "../instrument/memory_role.h"
+#include "backward.h"
 
 namespace seprog {
 
@@ -13,7 +13,8 @@ void addLeafGradients(const TensorTable& leaves, const at::Tensor& states_ND, co
   appendHead(head, ofStates, outputs, outputGradients);
   std::vector<at::Tensor> inputs;
   for (const auto& [name, leaf] : leaves) inputs.push_back(leaf);
-  const auto gradients = torch::autograd::grad(outputs, inputs, outputGradients, std::nullopt, false, true);
+  const auto gradients = gradientsFor(outputs, inputs, outputGradients);
+  const RoleScope role(MemoryRole::Gradients);
   size_t next = 0;
   for (const auto& [name, leaf] : leaves) {
     const at::Tensor& gradient = gradients[next++];

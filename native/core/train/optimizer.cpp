@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "../error.h"
+#include "../instrument/memory_role.h"
 #include "../io/safetensors.h"
 #include "../plan/planned_device.h"
 
@@ -126,6 +127,7 @@ AdamOptions readAdamOptions(Options options) {
 }
 
 Adam::Adam(const AdamOptions& options, const TensorTable& parameters) : options_(options) {
+  const RoleScope role(MemoryRole::Optimizer);
   for (const auto& [name, parameter] : parameters) {
     m_.emplace(name, at::zeros_like(parameter, at::MemoryFormat::Contiguous).detach());
     v_.emplace(name, at::zeros_like(parameter, at::MemoryFormat::Contiguous).detach());
@@ -216,6 +218,7 @@ void Adam::restore(const std::string& path) {
     fail(ErrorCode::CheckpointInvalid, "expected " + std::to_string(m_.size() + v_.size()) + " tensors in " +
                                            path + " but received " + std::to_string(file.tensors.size()));
   }
+  const RoleScope role(MemoryRole::Optimizer);
   const auto read = [&](const TensorTable& like, const char* prefix) {
     TensorTable table;
     for (const auto& [name, tensor] : like) {

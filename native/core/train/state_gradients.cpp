@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "../instrument/flops.h"
+#include "../instrument/memory_role.h"
 
 namespace seprog {
 
@@ -16,6 +17,7 @@ bool isTrained(const Head& head) {
 }
 
 void prepareGradients(const at::Tensor& h_ND, const Head& head, bool trainHead, StateGradients& gradients) {
+  const RoleScope role(MemoryRole::Gradients);
   gradients.h_ND = at::empty_like(h_ND);
   if (!trainHead) return;
   gradients.weight_VD = at::zeros_like(head.weight_VD);

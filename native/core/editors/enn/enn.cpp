@@ -10,6 +10,7 @@
 
 #include "../../error.h"
 #include "../../fnv.h"
+#include "../../instrument/memory_role.h"
 #include "../../train/losses.h"
 #include "../overlay_scorer.h"
 #include "enn_checkpoint.h"
@@ -79,6 +80,7 @@ Figures Enn::trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& con
   const double gradNorm = demandFinite(std::hypot(globalNorm(step.theta), globalNorm(ofRates)), "gradNorm");
   const double scale = clipFactor(gradNorm, spec_.clipNorm);
   if (lent_) {
+    const RoleScope role(MemoryRole::Editor);
     for (auto& [name, tensor] : parameters_.theta) tensor = tensor.clone();
     lent_ = false;
   }

@@ -6,12 +6,12 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/zeros_like.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <string>
 #include <vector>
 
 #include "../../error.h"
+#include "../../train/backward.h"
 #include "../../train/edit_loss.h"
 #include "../../train/locality_loss.h"
 #include "../../train/losses.h"
@@ -100,7 +100,7 @@ at::Tensor weightOf(const at::Tensor& states_ND, double weight) {
 void backThrough(const at::Tensor& states_ND, const Head& head, const StateGradients& ofStates) {
   std::vector<at::Tensor> outputs{states_ND}, outputGradients{ofStates.h_ND};
   appendHead(head, ofStates, outputs, outputGradients);
-  torch::autograd::backward(outputs, outputGradients);
+  runBackward(outputs, outputGradients);
 }
 
 /// One step: the leaves θ and what their gradients are the sum of.
@@ -253,7 +253,7 @@ class Step {
     }
     context_.checkCancelled();
     const auto phase = context_.phase("backward");
-    torch::autograd::backward({loss});
+    runBackward({loss});
     innerRateGradient_M_ += innerRate_M.grad();
     return terms;
   }

@@ -4,11 +4,9 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/nonzero.h>
-#include <torch/csrc/autograd/autograd.h>
-
-#include <optional>
 
 #include "../../error.h"
+#include "../../train/backward.h"
 #include "../../train/losses.h"
 
 namespace seprog {
@@ -53,7 +51,8 @@ ChunkFactors editFactors(const Model& model, const MendModules& modules, const P
       tokenNllGradients(states_TD, family.head(weights), targets.labels_N, weight_T, false);
   std::vector<at::Tensor> outputs;
   for (const EditedMatrix& matrix : matrices) outputs.push_back(taps.wanted.at(matrix.name).output);
-  const std::vector<at::Tensor> deltas = torch::autograd::grad({states_TD}, outputs, {token.h_ND});
+  const std::vector<at::Tensor> deltas =
+      gradientsFor({states_TD}, outputs, {token.h_ND}, {.allowUnused = false});
 
   at::NoGradGuard noGrad;
   ChunkFactors chunk;

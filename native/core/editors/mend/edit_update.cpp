@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "../../instrument/flops.h"
+#include "../../instrument/memory_role.h"
 
 namespace seprog {
 
@@ -98,6 +99,7 @@ at::Tensor EditUpdate::normalised(size_t matrix, const Factors& factors) const {
 }
 
 EditUpdate::Trace EditUpdate::trace(size_t index, const Factors& factors) const {
+  const RoleScope role(MemoryRole::Activations);
   const EditedMatrix& matrix = modules_.matrices()[index];
   Trace pass{normalised(index, factors), {}};
   for (size_t p = 0; p < parts_[matrix.group].size(); ++p) {
@@ -125,6 +127,7 @@ TensorTable EditUpdate::pseudoGradients() {
   const std::vector<EditedMatrix>& matrices = modules_.matrices();
   TensorTable pseudo;
   for (const EditedMatrix& matrix : matrices) {
+    const RoleScope role(MemoryRole::Gradients);
     pseudo.emplace(matrix.name, at::zeros_like(current_.weights.at(matrix.name)));
   }
   for (Chunk& chunk : chunks_) {
@@ -182,6 +185,7 @@ TensorTable EditUpdate::pseudoGradientGraph() {
 void EditUpdate::backward(size_t index, const Trace& trace, const at::Tensor& gradient,
                           Gradients& sums) const {
   const BackwardPass pass("editor");
+  const RoleScope role(MemoryRole::Gradients);
   const EditedMatrix& matrix = modules_.matrices()[index];
   const at::Tensor y_ND = result(index, trace);
   const at::Tensor u_NI = y_ND.narrow(1, 0, matrix.inputs);

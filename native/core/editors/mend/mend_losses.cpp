@@ -7,13 +7,13 @@
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/nll_loss.h>
-#include <torch/csrc/autograd/autograd.h>
 
-#include <optional>
 #include <string>
 #include <utility>
 
 #include "../../error.h"
+#include "../../instrument/memory_role.h"
+#include "../../train/backward.h"
 #include "../../train/edit_loss.h"
 #include "../../train/locality_loss.h"
 #include "../../train/locality_rows.h"
@@ -135,7 +135,7 @@ Figures oneGraph(const Model& base, const MendModules& tracked, const EpisodeRow
   std::vector<at::Tensor> leaves;
   for (const auto& [name, leaf] : tracked.parameters()) leaves.push_back(leaf);
   const at::Tensor loss = editLoss * (share * spec.cEdit) + localityLoss * (share * spec.cLoc);
-  const std::vector<at::Tensor> found = torch::autograd::grad({loss}, leaves, {}, std::nullopt, false, true);
+  const std::vector<at::Tensor> found = gradientsFor({loss}, leaves);
   at::NoGradGuard noGrad;
   size_t next = 0;
   for (const auto& [name, leaf] : tracked.parameters()) {
@@ -192,6 +192,7 @@ std::vector<EpisodeRows> episodesOf(const EpisodeBatch& batch) {
 }
 
 TensorTable editedWeights(const MendModules& modules, const Weights& current, const TensorTable& pseudo) {
+  const RoleScope role(MemoryRole::EditMemory);
   TensorTable edited;
   for (size_t i = 0; i < modules.matrices().size(); ++i) {
     const std::string& name = modules.matrices()[i].name;

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <utility>
 
+#include "../../instrument/memory_role.h"
 #include "../../tensor/random.h"
 
 namespace seprog {
@@ -106,6 +107,7 @@ EditorNetwork MendModules::network(const NetworkPart& part) const {
 }
 
 Gradients zeroGradients(const TensorTable& parameters) {
+  const RoleScope role(MemoryRole::Gradients);
   Gradients gradients;
   for (const auto& [name, tensor] : parameters) gradients.emplace(name, at::zeros_like(tensor));
   return gradients;

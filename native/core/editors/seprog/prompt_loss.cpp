@@ -6,12 +6,13 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros_like.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
+#include "../../instrument/memory_role.h"
+#include "../../train/backward.h"
 #include "../../train/losses.h"
 
 namespace seprog {
@@ -50,8 +51,8 @@ class GroupBackward {
       inputs.push_back(rows.h_BSD);
       for (const auto& [name, leaf] : leaves_) inputs.push_back(leaf);
     }
-    const auto gradients =
-        torch::autograd::grad(outputs, inputs, outputGradients, std::nullopt, false, !leaves_.empty());
+    const auto gradients = gradientsFor(outputs, inputs, outputGradients, {.allowUnused = !leaves_.empty()});
+    const RoleScope role(MemoryRole::Gradients);
     result_.gradient_BPD.narrow(0, firstRow, pr_GPD.size(0)).copy_(gradients[0]);
     if (leaves_.empty()) return;
     if (gradients[1].defined()) {
@@ -87,7 +88,10 @@ PromptLoss promptLoss(const Model& model, const SeprogSpec& spec, const Encoded&
   const int64_t group = groupRows(model, x, episodes, pr_BPD);
 
   PromptLoss result;
-  if (withGradients) result.gradient_BPD = at::empty_like(pr_BPD, at::MemoryFormat::Contiguous);
+  if (withGradients) {
+    const RoleScope role(MemoryRole::Gradients);
+    result.gradient_BPD = at::empty_like(pr_BPD, at::MemoryFormat::Contiguous);
+  }
   GroupBackward backward(leaves, x.h_BSD, result);
   int64_t rightRows = 0;
   for (int64_t first = 0; first < B; first += group) {

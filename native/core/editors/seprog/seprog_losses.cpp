@@ -9,12 +9,13 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/log_sigmoid.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
+#include "../../instrument/memory_role.h"
+#include "../../train/backward.h"
 #include "../../train/losses.h"
 #include "prompt_loss.h"
 
@@ -106,12 +107,12 @@ Gradients totalGradients(const SeprogModules& modules, const at::Tensor& L_sc, c
     names.push_back(name);
     leaves.push_back(leaf);
   }
-  std::vector<at::Tensor> found =
-      torch::autograd::grad(outputs, leaves, outputGradients, std::nullopt, false, true);
+  std::vector<at::Tensor> found = gradientsFor(outputs, leaves, outputGradients);
   Gradients gradients;
   for (size_t i = 0; i < names.size(); ++i) {
     if (found[i].defined()) gradients.emplace(std::move(names[i]), std::move(found[i]));
   }
+  const RoleScope role(MemoryRole::Gradients);
   for (auto& [name, gradient] : prompted.base) {
     at::Tensor& sum = gradients[std::string(kBasePrefix) + name];
     sum = sum.defined() ? sum + gradient : gradient;

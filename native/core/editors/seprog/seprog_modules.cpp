@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "../../instrument/memory_role.h"
 #include "../../tensor/random.h"
 
 namespace seprog {
@@ -128,6 +129,7 @@ SeprogModules SeprogModules::tracked() const {
 }
 
 SeprogModules SeprogModules::clone() const {
+  const RoleScope role(MemoryRole::Editor);
   TensorTable copies;
   for (const auto& [name, tensor] : parameters_) copies.emplace(name, tensor.clone());
   return with(std::move(copies));

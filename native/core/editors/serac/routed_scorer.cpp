@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "../../error.h"
+#include "../../instrument/memory_role.h"
 #include "../model_scorer.h"
 #include "../row_shares.h"
 #include "../seprog/soft_gate.h"
@@ -32,6 +33,7 @@ double logOdds(double probability) { return std::log(probability) - std::log1p(-
 StoredEdits StoredEdits::with(const StoredEdits& more) const {
   if (size() == 0) return more;
   StoredEdits both{appended(editText, more.editText), appended(editPrefix, more.editPrefix), embedding_KD};
+  const RoleScope role(MemoryRole::EditMemory);
   if (more.embedding_KD.defined()) both.embedding_KD = at::cat({embedding_KD, more.embedding_KD});
   return both;
 }
@@ -47,7 +49,10 @@ StoredEdits storedEdits(const EditRequests& requests, const SeracModels& models,
   StoredEdits stored{requests.editText, requests.editPrefix, {}};
   if (spec.scopeClassifier == ScopeClassifier::Embedding && K > 0) {
     const auto phase = context.phase("edit_encode");
-    stored.embedding_KD = embedTexts(models.classifier, requests.editText, spec.microBatch, context);
+    const at::Tensor embedding_KD =
+        embedTexts(models.classifier, requests.editText, spec.microBatch, context);
+    const RoleScope role(MemoryRole::EditMemory);
+    stored.embedding_KD = embedding_KD.clone();
   }
   return stored;
 }

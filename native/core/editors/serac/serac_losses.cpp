@@ -6,7 +6,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,6 +13,8 @@
 #include <string>
 
 #include "../../error.h"
+#include "../../instrument/memory_role.h"
+#include "../../train/backward.h"
 #include "../../train/edit_loss.h"
 #include "../../train/losses.h"
 #include "scope_classifier.h"
@@ -111,7 +112,8 @@ class LeafSums {
   }
 
   void add(const at::Tensor& output, const at::Tensor& gradient) {
-    const auto gradients = torch::autograd::grad({output}, leaves_, {gradient}, std::nullopt, false, true);
+    const auto gradients = gradientsFor({output}, leaves_, {gradient});
+    const RoleScope role(MemoryRole::Gradients);
     for (size_t i = 0; i < names_.size(); ++i) {
       if (!gradients[i].defined()) continue;
       at::Tensor& sum = sums_[names_[i]];
@@ -159,7 +161,7 @@ Gradients embeddingLoss(const Model& classifier, const TokenRows& editText, cons
   const at::Tensor loss =
       sum.add(logSimilarity(rowsOf(pairs.rows, editText.rows()), rowsOf(pairs.edits, 0)), 0);
   if (!withGradients) return {};
-  const at::Tensor gradient_RD = torch::autograd::grad({loss}, {v_RD}).front();
+  const at::Tensor gradient_RD = gradientsFor({loss}, {v_RD}).front();
   LeafSums gradients(classifier.weights);
   for (int64_t first = 0; first < texts.rows(); first += chunkRows) {
     context.checkCancelled();

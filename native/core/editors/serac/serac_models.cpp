@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "../../error.h"
+#include "../../instrument/memory_role.h"
 #include "../../models/config_fields.h"
 #include "../seprog/edit_encoder.h"
 
@@ -141,6 +142,7 @@ SeracModels SeracModels::tracked() const {
 
 SeracModels SeracModels::clone() const {
   at::NoGradGuard noGrad;
+  const RoleScope role(MemoryRole::Editor);
   return mapped(*this, [](const at::Tensor& tensor) {
     return tensor.detach().to(tensor.device(), at::kFloat, false, true).contiguous();
   });

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "../../instrument/memory_role.h"
 #include "../../train/losses.h"
 
 namespace seprog {
@@ -18,6 +19,7 @@ std::vector<std::string> namesOf(const UpdateRules& rules) {
 /// Δ of every matrix. One that the edit loss does not depend on has the gradient 0.
 TensorTable updatesOf(const UpdateRules& rules, const Gradients& gradients, const TensorTable& weights) {
   at::NoGradGuard noGrad;
+  const RoleScope role(MemoryRole::EditMemory);
   TensorTable updates;
   for (const auto& [name, rule] : rules) {
     const auto gradient = gradients.find(name);
@@ -32,6 +34,7 @@ TensorTable updatesOf(const UpdateRules& rules, const Gradients& gradients, cons
 EditedModel editedModel(const Model& base, const std::vector<std::string>& names,
                         const TensorTable& accumulated, bool tracked) {
   at::NoGradGuard noGrad;
+  const RoleScope role(MemoryRole::EditMemory);
   EditedModel edited;
   for (const std::string& name : names) {
     const at::Tensor W = base.weights.at(name).detach();
@@ -53,6 +56,7 @@ InnerSteps takeInnerSteps(const Model& base, const UpdateRules& rules, const Pai
     context.checkCancelled();
     const TensorTable updates = updatesOf(rules, loss.gradients, now.weights);
     for (const auto& [name, update] : updates) {
+      const RoleScope role(MemoryRole::EditMemory);
       at::Tensor& sum = accumulated[name];
       sum = sum.defined() ? sum + update : update;
     }

@@ -10,6 +10,7 @@
 #include <numeric>
 #include <utility>
 
+#include "../../instrument/memory_role.h"
 #include "../../train/leaf_gradients.h"
 #include "../../train/losses.h"
 #include "../../train/token_kl.h"
@@ -46,6 +47,7 @@ double sumOf(const at::Tensor& values) { return values.to(at::kDouble).sum().ite
 void addScaled(const Gradients& gradients, double weight, Gradients& sums) {
   for (const auto& [name, gradient] : gradients) {
     at::Tensor& sum = sums[name];
+    const RoleScope role(MemoryRole::Gradients);
     sum = sum.defined() ? sum.add_(gradient, weight) : gradient * weight;
   }
 }

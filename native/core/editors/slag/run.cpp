@@ -4,24 +4,18 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros_like.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "../../instrument/memory_role.h"
+#include "../../train/backward.h"
 #include "inner_steps.h"
 
 namespace seprog {
 namespace {
-
-std::vector<at::Tensor> gradientsFor(const at::Tensor& output, const std::vector<at::Tensor>& leaves,
-                                     const at::Tensor& outputGradient = {}) {
-  std::vector<at::Tensor> outputGradients;
-  if (outputGradient.defined()) outputGradients.push_back(outputGradient);
-  return torch::autograd::grad({output}, leaves, outputGradients, std::nullopt, false, true);
-}
 
 /// Adds up gradients for the parameters of the network.
 class NetworkGradients {
@@ -38,19 +32,19 @@ class NetworkGradients {
   at::Tensor addConditioners(const at::Tensor& output, const at::Tensor& c_C) {
     std::vector<at::Tensor> leaves = conditioners_.leaves;
     leaves.push_back(c_C);
-    const std::vector<at::Tensor> found = gradientsFor(output, leaves);
+    const std::vector<at::Tensor> found = gradientsFor({output}, leaves);
     add(conditioners_, found);
     return found.back();
   }
   /// Of condition vectors, [r, C].
   void addCondition(const at::Tensor& c_rC, const at::Tensor& gradient_rC) {
-    add(condition_, gradientsFor(c_rC, condition_.leaves, gradient_rC));
+    add(condition_, gradientsFor({c_rC}, condition_.leaves, {gradient_rC}));
   }
   /// Of an output of the whole network.
   void addAll(const at::Tensor& output) {
     std::vector<at::Tensor> leaves = conditioners_.leaves;
     leaves.insert(leaves.end(), condition_.leaves.begin(), condition_.leaves.end());
-    std::vector<at::Tensor> found = gradientsFor(output, leaves);
+    std::vector<at::Tensor> found = gradientsFor({output}, leaves);
     add(conditioners_, found);
     found.erase(found.begin(), found.begin() + static_cast<int64_t>(conditioners_.leaves.size()));
     add(condition_, found);
@@ -64,6 +58,7 @@ class NetworkGradients {
 
   void add(const Part& part, const std::vector<at::Tensor>& found) {
     at::NoGradGuard noGrad;
+    const RoleScope role(MemoryRole::Gradients);
     for (size_t i = 0; i < part.names.size(); ++i) {
       if (!found[i].defined()) continue;
       at::Tensor& sum = sums_[part.names[i]];
@@ -80,6 +75,7 @@ class NetworkGradients {
 class StepSums {
  public:
   void add(const Gradients& v, const Gradients& gradients) {
+    const RoleScope role(MemoryRole::Gradients);
     for (const auto& [name, v_mn] : v) {
       const auto gradient = gradients.find(name);
       if (gradient != gradients.end()) {
@@ -107,6 +103,7 @@ class StepSums {
 
 /// The step's weights as a function of the rules, Δ carrying the graph and all before it a constant.
 Model withGraph(const Model& base, const InnerStep& step, const UpdateRules& rules) {
+  const RoleScope role(MemoryRole::Hypergradient);
   TensorTable weights;
   for (const auto& [name, leaf] : step.leaves) {
     const auto gradient = step.gradients.find(name);

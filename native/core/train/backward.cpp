@@ -1,0 +1,25 @@
+#include "backward.h"
+
+#include <torch/csrc/autograd/autograd.h>
+
+#include <optional>
+
+#include "../instrument/memory_role.h"
+
+namespace seprog {
+
+std::vector<at::Tensor> gradientsFor(const std::vector<at::Tensor>& outputs,
+                                     const std::vector<at::Tensor>& inputs,
+                                     const std::vector<at::Tensor>& outputGradients,
+                                     const BackwardOptions& options) {
+  const RoleScope role(options.recordGraph ? MemoryRole::Hypergradient : MemoryRole::Gradients);
+  return torch::autograd::grad(outputs, inputs, outputGradients, std::nullopt, options.recordGraph,
+                               options.allowUnused);
+}
+
+void runBackward(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& outputGradients) {
+  const RoleScope role(MemoryRole::Gradients);
+  torch::autograd::backward(outputs, outputGradients);
+}
+
+}  // namespace seprog
