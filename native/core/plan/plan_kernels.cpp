@@ -1,10 +1,12 @@
 // What libtorch's meta device lacks, or would answer with an error. Each kernel allocates what the CPU's does.
 #include "plan_kernels.h"
 
+#include <ATen/ExpandUtils.h>
 #include <ATen/WrapDimUtils.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/result_type.h>
 #include <torch/library.h>
 
 #include <array>
@@ -49,6 +51,14 @@ at::Tensor countedTo(const at::Scalar& end, std::optional<at::ScalarType> type, 
                      std::optional<at::Device> device, std::optional<bool>) {
   return at::arange(end, at::TensorOptions().dtype(type).device(at::kCPU)).to(*device);
 }
+
+at::Tensor choice(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other) {
+  const std::vector<int64_t> shape =
+      at::infer_size(at::infer_size(condition.sizes(), self.sizes()), other.sizes());
+  return at::empty(shape, self.options().dtype(at::result_type(self, other)));
+}
+
+at::Tensor& inPlace(at::Tensor& self, const at::Tensor&) { return self; }
 
 at::Tensor indexSelect(const at::Tensor& self, int64_t dim, const at::Tensor& index) {
   std::vector<int64_t> shape(self.sizes().begin(), self.sizes().end());
@@ -107,6 +117,9 @@ void installPlanKernels() {
     meta->impl("logical_not", TORCH_FN(flags));
     meta->impl("logical_and", TORCH_FN(flagsOfTwo));
     meta->impl("logical_or", TORCH_FN(flagsOfTwo));
+    meta->impl("logical_and_", TORCH_FN(inPlace));
+    meta->impl("logical_or_", TORCH_FN(inPlace));
+    meta->impl("where.self", TORCH_FN(choice));
     meta->impl("arange", TORCH_FN(countedTo));
     meta->impl("index_select", TORCH_FN(indexSelect));
     meta->impl("embedding_dense_backward", TORCH_FN(embeddingGradient));
