@@ -117,6 +117,7 @@ export function profileRecord(
     editor: "trained",
     warmUps: 5,
     repetitions: 20,
+    energy: { notAvailable: "no RAPL counters" },
     trainStep: operation(
       [
         phase("host.batch", "host", 0.05 * trainMs, host),

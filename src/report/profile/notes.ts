@@ -20,7 +20,7 @@ export function profileNotes({ records, failures }: Pick<ProfileRun, "records" |
     ...phaseSums(records),
     ...(none(({ flops }) => flops) ? ["FLOPs: not counted in this run."] : []),
     ...(none(({ memoryMap }) => memoryMap) ? ["Memory by role: not told by this device's allocator."] : []),
-    ...(none(({ energyJ }) => energyJ) ? ["Energy: not available on this machine."] : []),
+    ...energyNotes(records),
     ...(none(({ processPeakBytes }) => processPeakBytes)
       ? ["Process peaks: this system does not let a program reset its high-water mark."]
       : []),
@@ -28,6 +28,15 @@ export function profileNotes({ records, failures }: Pick<ProfileRun, "records" |
       ? ["Editors marked as fresh were not trained: their costs are real, their answers are not."]
       : []),
   ];
+}
+
+function energyNotes(records: readonly ProfileRecord[]): string[] {
+  const notes = records.map(({ energy }) =>
+    "notAvailable" in energy
+      ? `Energy: not available (${energy.notAvailable}).`
+      : `Energy: ${energy.source}; of all that ran on it, this or other.`,
+  );
+  return [...new Set(notes)];
 }
 
 function missingOperations(records: readonly ProfileRecord[]): string[] {

@@ -89,6 +89,7 @@ export const profileRecordSchema: z.ZodType<ProfileRecord> = z.object({
   editor: z.enum(["trained", "fresh", "untrained"]),
   warmUps: z.int().nonnegative(),
   repetitions: z.int().positive(),
+  energy: z.union([z.object({ source: z.string() }), z.object({ notAvailable: z.string() })]),
   trainStep: z.union([z.object({ notApplicable: z.string() }), operation]),
   inScope: operation,
   outScope: operation,
