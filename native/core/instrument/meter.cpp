@@ -14,7 +14,7 @@ RoleBytes named(const BytesByRole& bytes) {
 }  // namespace
 
 Meter::Meter(const c10::Device& device, MeasureLevel level)
-    : device_(device), level_(level), total_(device, 0) {
+    : device_(device), level_(level), total_(device, 0, "total") {
   if (level_ != MeasureLevel::Detail) return;
   trace_.emplace(startedAt_);
   DeviceMemory::of(device_).startTrace(*trace_);
@@ -63,7 +63,7 @@ void Meter::begin(const char* name) {
   const auto record = static_cast<size_t>(found - phases_.begin());
   const bool isNew = found == phases_.end();
   if (isNew) phases_.emplace_back().name = name;
-  open_.push_back(std::make_unique<Interval>(device_, record));
+  open_.push_back(std::make_unique<Interval>(device_, record, name));
   if (isNew) phases_[record].baselineBytes = open_.back()->peaks.baselineBytes();
   if (level_ == MeasureLevel::Detail) {
     open_.back()->beganNs = now();

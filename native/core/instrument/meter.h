@@ -11,6 +11,7 @@
 #include "../engine/job.h"
 #include "device_memory.h"
 #include "flops.h"
+#include "nvtx.h"
 #include "stopwatch.h"
 
 namespace seprog {
@@ -47,12 +48,13 @@ class Meter {
 
  private:
   struct Interval {
-    Interval(const c10::Device& device, size_t record)
-        : peaks(DeviceMemory::of(device)), stopwatch(device), record(record) {}
+    Interval(const c10::Device& device, size_t record, const char* name)
+        : peaks(DeviceMemory::of(device)), range(device, name), stopwatch(device), record(record) {}
     /// Also what the phase itself took, without those inside it.
     Stopwatch::Reading addTo(PhaseRecord& phase);
 
     PeakWindow peaks;
+    NvtxRange range;
     Stopwatch stopwatch;
     size_t record;
     int64_t insideWallNs = 0;
