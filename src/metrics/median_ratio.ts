@@ -31,8 +31,12 @@ export function leastMedianRatio(
   // Peaks are often the same in every repetition: no draw can then differ.
   if ([...numerators, denominator].every(isConstant)) return { value, low: value, high: value, n };
   const rng = Rng.fromSeed(seed);
-  const drawnMedian = (samples: readonly number[]): number =>
-    median(samples.map(() => samples[rng.int(samples.length)] ?? Number.NaN));
+  const buffer = new Float64Array(Math.max(denominator.length, ...numerators.map(({ length }) => length)));
+  const drawnMedian = (samples: readonly number[]): number => {
+    const drawn = buffer.subarray(0, samples.length);
+    for (let i = 0; i < drawn.length; i++) drawn[i] = samples[rng.int(samples.length)] ?? Number.NaN;
+    return quantile(drawn.sort(), 0.5);
+  };
   const drawn: number[] = [];
   for (let r = 0; r < resamples; r++) {
     const ratio = Math.min(...numerators.map(drawnMedian)) / drawnMedian(denominator);

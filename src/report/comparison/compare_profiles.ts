@@ -6,11 +6,14 @@ import { times } from "../number_format.js";
 import { type Cost, EMPTY, estimateCell, plain, samplesOf, TABLE_3 } from "../profile/cost_columns.js";
 import { OPERATION_NAMES, OPERATIONS, operationOf, totalFlops } from "../profile/operations.js";
 import type { ProfileRun } from "../profile/profile_run.js";
-import { recordsAt, referenceAt, settingsOf } from "../profile/settings.js";
+import { recordsAt, referenceAt, settingsOf, threadsText } from "../profile/settings.js";
 import { bytes, flop, preciseDuration } from "../units.js";
 import {
+  always,
   type ComparedFigure,
+  cellNames,
   DOUBT_OF_TIMES,
+  ifVaried,
   jointly,
   match,
   NO_DOUBT,
@@ -39,7 +42,7 @@ const COSTS: readonly Pick<Cost, "title" | "operation" | "of" | "samples" | "for
 
 /** Costs of the cells that both runs have. */
 export function compareProfiles(before: ProfileRun, after: ProfileRun): Comparison {
-  const nameOf = cellNames([before, after]);
+  const nameOf = profileNames([before, after]);
   const { both, onlyBefore, onlyAfter } = match(before.records, after.records, nameOf);
   const options = jointly(both.length * COSTS.length);
   const receipts = both.map((pair) => [pair.before.receipt, pair.after.receipt] as const);
@@ -65,13 +68,19 @@ interface Pair {
 }
 
 /** The device and its like tell cells apart only where one run has several: runs on two machines compare. */
-function cellNames(runs: readonly ProfileRun[]): (record: ProfileRecord) => string {
-  const plainName = ({ method, dataset, model, K, seed }: ProfileRecord): string =>
-    `${method}, K = ${K}, ${dataset ?? "random ids"} · ${model}${seed === 0 ? "" : `, seed ${seed}`}`;
-  const isPlainEnough = runs.every(({ records }) => new Set(records.map(plainName)).size === records.length);
+function profileNames(runs: readonly ProfileRun[]): (record: ProfileRecord) => string {
+  const records = runs.flatMap((run) => run.records);
+  const plainName = cellNames(records, ({ method, dataset, model, K, seed }) => [
+    always(method),
+    always(`K = ${K}`),
+    ifVaried(dataset ?? "random ids"),
+    ifVaried(model),
+    ifVaried(`seed ${seed}`),
+  ]);
+  const isPlainEnough = runs.every((run) => new Set(run.records.map(plainName)).size === run.records.length);
   return isPlainEnough
     ? plainName
-    : (record) => `${plainName(record)} · ${record.device} · ${record.dtype} · ${record.threads} threads`;
+    : (record) => `${plainName(record)}, ${record.device}, ${record.dtype}, ${threadsText(record.threads)}`;
 }
 
 function costFigure(

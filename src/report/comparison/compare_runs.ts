@@ -7,10 +7,13 @@ import { share } from "../number_format.js";
 import type { RunData } from "../run_data.js";
 import { bytes, preciseDuration } from "../units.js";
 import {
+  always,
   type ComparedFigure,
+  cellNames,
   DOUBT_OF_SHARES,
   DOUBT_OF_TIMES,
   type Doubt,
+  ifVaried,
   jointly,
   match,
   NO_DOUBT,
@@ -53,7 +56,8 @@ interface Pair {
 /** ES, DD and costs of the cells that both runs have. */
 export function compareRuns(before: RunData, after: RunData): Comparison {
   const resultsOf = ({ cells }: RunData): CellResult[] => cells.map(({ result }) => result);
-  const { both, onlyBefore, onlyAfter } = match(resultsOf(before), resultsOf(after), cellName);
+  const [then, now] = [resultsOf(before), resultsOf(after)];
+  const { both, onlyBefore, onlyAfter } = match(then, now, benchNames([...then, ...now]));
   const options = jointly(both.length * (SHARES.length + COSTS.length));
   const receipts = both.map((pair) => [pair.before.receipt, pair.after.receipt] as const);
   const unpaired = both.filter((pair) => !isSameEpisodes(pair)).length;
@@ -81,10 +85,15 @@ export function compareRuns(before: RunData, after: RunData): Comparison {
   };
 }
 
-function cellName({ cell }: CellResult): string {
-  const schedule = cell.schedule === "simultaneous" ? "" : `, ${cell.schedule}`;
-  return `${cell.method}, K = ${cell.K}, ${cell.dataset} · ${cell.model}${cell.seed === 0 ? "" : `, seed ${cell.seed}`}${schedule}`;
-}
+const benchNames = (results: readonly CellResult[]): ((result: CellResult) => string) =>
+  cellNames(results, ({ cell }) => [
+    always(cell.method),
+    always(`K = ${cell.K}`),
+    ifVaried(cell.dataset),
+    ifVaried(cell.model),
+    ifVaried(`seed ${cell.seed}`),
+    ifVaried(cell.schedule),
+  ]);
 
 const isSameEpisodes = ({ before, after }: Pair): boolean =>
   before.provenance.episodesChecksum === after.provenance.episodesChecksum;

@@ -47,6 +47,22 @@ export function verdictOf(change: Estimate, kind: ComparedFigure["kind"], doubt:
  */
 export const jointly = (count: number) => ({ level: 1 - 0.05 / Math.max(1, count), resamples: 4000 });
 
+/** What cells are called: method and K, and of the other parts those that tell some of them apart. */
+export function cellNames<Item>(
+  items: readonly Item[],
+  partsOf: (item: Item) => readonly { readonly text: string; readonly always: boolean }[],
+): (item: Item) => string {
+  const texts = items.map((item) => partsOf(item).map(({ text }) => text));
+  const varies = (part: number): boolean => new Set(texts.map((own) => own[part])).size > 1;
+  return (item) =>
+    partsOf(item)
+      .flatMap(({ text, always }, part) => (always || varies(part) ? text : []))
+      .join(", ");
+}
+
+export const always = (text: string) => ({ text, always: true });
+export const ifVaried = (text: string) => ({ text, always: false });
+
 /** Items of two runs that stand for the same, and those that only one run has, by name. */
 export interface Matched<Item> {
   readonly both: readonly { readonly name: string; readonly before: Item; readonly after: Item }[];

@@ -31,20 +31,18 @@ export function figureTable(title: string, figures: readonly ComparedFigure[]): 
     corner: "cell",
     columns: [
       { title: "figure", help: "What is compared" },
-      { title: "before", help: "In the first run" },
-      { title: "after", help: "In the second run" },
       {
         title: "change",
         help: "Second / first for costs, second − first for shares; the interval holds for all figures of the comparison together",
       },
       { title: "beyond noise", help: "up or down where the interval leaves out no change" },
+      { title: "before", help: "In the first run" },
+      { title: "after", help: "In the second run" },
     ],
     rows: figures.map((figure) => ({
       label: figure.cell,
       cells: [
         { value: figure.name, interval: null },
-        { value: figure.format(figure.before), interval: null, order: figure.before },
-        { value: figure.format(figure.after), interval: null, order: figure.after },
         {
           value: formatOf(figure)(figure.change.value),
           interval:
@@ -52,6 +50,8 @@ export function figureTable(title: string, figures: readonly ComparedFigure[]): 
           order: figure.change.value,
         },
         { value: WORDS[figure.verdict], interval: null },
+        { value: figure.format(figure.before), interval: null, order: figure.before },
+        { value: figure.format(figure.after), interval: null, order: figure.after },
       ],
       isMean: false,
     })),

@@ -14,12 +14,14 @@ export interface Setting {
   readonly records: readonly ProfileRecord[];
 }
 
+export const threadsText = (threads: number): string => (threads === 1 ? "1 thread" : `${threads} threads`);
+
 const partsOf = ({ dataset, model, device, dtype, threads, seed }: ProfileRecord): string[] => [
   dataset ?? "random ids",
   model,
   device,
   dtype,
-  threads === 1 ? "1 thread" : `${threads} threads`,
+  threadsText(threads),
   `seed ${seed}`,
 ];
 
