@@ -30,7 +30,8 @@ export function receiptDifferences(then: Receipt, now: Receipt): Difference[] {
   return fields(then).flatMap(([what, value]) => difference(what, value, after.get(what)));
 }
 
-const difference = (what: string, before: unknown, after: unknown): Difference[] =>
+/** Nothing where the two are equal. */
+export const difference = (what: string, before: unknown, after: unknown): Difference[] =>
   before === after ? [] : [{ what, before: String(before ?? "none"), after: String(after ?? "none") }];
 
 /** How far two evaluations of the same questions are apart. */

@@ -20,6 +20,14 @@ export interface RecordChoice {
   readonly seed?: number | undefined;
 }
 
+/** A kind of run: the folder below it where each cell has one, and the file there that is the record. */
+export interface RecordForm {
+  readonly cells: string;
+  readonly record: string;
+}
+
+export const BENCH_RECORDS: RecordForm = { cells: RUN_FILES.cells, record: RUN_FILES.result };
+
 /** Records in their run. */
 export interface ChosenRecords {
   readonly runFolder: string;
@@ -28,21 +36,25 @@ export interface ChosenRecords {
 }
 
 /**
- * The records that `path` names: a cell's folder, its result.json, or a run.
+ * The records that `path` names: a cell's folder, its record, or a run.
  * @throws SeprogError DATA_INVALID where there is none, CONFIG_INVALID for cells that the run does not have
  */
-export async function chooseRecords(path: string, choice: RecordChoice): Promise<ChosenRecords> {
+export async function chooseRecords(
+  path: string,
+  choice: RecordChoice,
+  form: RecordForm = BENCH_RECORDS,
+): Promise<ChosenRecords> {
   const full = resolve(path);
-  const folder = basename(full) === RUN_FILES.result ? dirname(full) : full;
-  if (existsSync(join(folder, RUN_FILES.result)))
+  const folder = basename(full) === form.record ? dirname(full) : full;
+  if (existsSync(join(folder, form.record)))
     return { runFolder: dirname(dirname(folder)), cells: [basename(folder)] };
-  const root = join(folder, RUN_FILES.cells);
+  const root = join(folder, form.cells);
   const names: string[] = await readdir(root).catch(() => []);
-  const measured = names.filter((name) => existsSync(join(root, name, RUN_FILES.result))).sort();
+  const measured = names.filter((name) => existsSync(join(root, name, form.record))).sort();
   if (measured.length === 0)
     throw new SeprogError(
       "DATA_INVALID",
-      `expected a cell's folder, its ${RUN_FILES.result} or a run with measured cells for \`record\` but received ${path}`,
+      `expected a cell's folder, its ${form.record} or a run with measured cells for \`record\` but received ${path}`,
     );
   const { cells: wanted, sample, seed = 0 } = choice;
   const unknown = wanted?.filter((name) => !measured.includes(name)) ?? [];
@@ -82,22 +94,25 @@ export async function readRecord(runFolder: string, cell: string): Promise<Repla
 
 const configFileSchema = z.strictObject({ configHash: z.string(), config: z.looseObject({}) });
 
+/** The cells of a run's suite by their folders' names, from its config.json. @throws as `readConfig` */
+export async function readTasks(runFolder: string): Promise<ReadonlyMap<string, CellTask>> {
+  const suite = (await readConfig(runFolder)) as SuiteConfig;
+  return new Map(suiteCells(suite).map((task) => [task.name, task]));
+}
+
 /**
- * The cells of a run's suite by their folders' names, from its config.json.
+ * What config.json says; its hash proves that it is as this package wrote it.
  * @throws SeprogError DATA_INVALID for a file that is missing or was changed
  */
-export async function readTasks(runFolder: string): Promise<ReadonlyMap<string, CellTask>> {
+export async function readConfig(runFolder: string): Promise<unknown> {
   const path = join(runFolder, RUN_FILES.config);
   const content = parseJson(await readFile(path, "utf8").catch(() => "null"));
   const parsed = configFileSchema.safeParse(content);
-  if (!parsed.success || configHash(parsed.data.config) !== parsed.data.configHash)
-    throw new SeprogError(
-      "DATA_INVALID",
-      `expected the configuration of the run at ${path} but received ${content === null ? "no such file" : "one that was changed"}; run the suite again to have it written`,
-    );
-  // The hash says that this is the suite as this package wrote it.
-  const suite: unknown = parsed.data.config;
-  return new Map(suiteCells(suite as SuiteConfig).map((task) => [task.name, task]));
+  if (parsed.success && configHash(parsed.data.config) === parsed.data.configHash) return parsed.data.config;
+  throw new SeprogError(
+    "DATA_INVALID",
+    `expected the configuration of the run at ${path} but received ${content === null ? "no such file" : "one that was changed"}; run the suite again to have it written`,
+  );
 }
 
 function parseJson(text: string): unknown {

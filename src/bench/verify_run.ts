@@ -104,7 +104,12 @@ async function replay(runFolder: string, task: CellTask, options: VerifyOptions)
   }
 }
 
-async function refuseOtherData(task: CellTask, receipt: Receipt, contents: ContentHashes): Promise<void> {
+/** @throws SeprogError DATA_INVALID where the task's data is not what the receipt names */
+export async function refuseOtherData(
+  task: Pick<CellTask, "name" | "dataset">,
+  receipt: Receipt,
+  contents: ContentHashes,
+): Promise<void> {
   const now = await contents.dataset(task.dataset);
   if (now === receipt.dataHash) return;
   throw new SeprogError(

@@ -25,6 +25,8 @@ export interface ProfileRunOptions extends ProfileRepetitions {
   /** All that is written goes below it. */
   readonly folder: string;
   readonly engine: EngineChoice;
+  /** The library of fp32 matrix products; default: what is fastest now, the same for all cells. */
+  readonly matmul?: string;
   readonly k: readonly number[];
   /** Models of random weights that are asked random ids, in place of the suite's own models and data. */
   readonly shapes?: { readonly names: readonly ShapeName[]; readonly tokens: TokensEach };
@@ -78,12 +80,8 @@ export async function profileSuite(suite: SuiteConfig, options: ProfileRunOption
   const { facts } = await runJob({ kind: "probe", engine: options.engine }, signal && { signal });
   if (options.fresh) await rm(profiles, { recursive: true, force: true });
   await mkdir(profiles, { recursive: true });
-  const config = {
-    configHash: configHash([suite, options.k, shapes]),
-    config: atK(suite, options.k),
-    shapes,
-  };
-  await writeJsonAtomically(join(folder, PROFILE_FILES.config), config);
+  const config = { suite: atK(suite, options.k), shapes };
+  await writeJsonAtomically(join(folder, PROFILE_FILES.config), { configHash: configHash(config), config });
   const environment = join(folder, PROFILE_FILES.environment);
 
   const records = new Map<string, ProfileRecord>();
@@ -99,7 +97,7 @@ export async function profileSuite(suite: SuiteConfig, options: ProfileRunOption
   const startedMs = performance.now();
   const pending = cells.filter((cell) => !records.has(cell.folder));
   for (const [i, cell] of pending.entries()) {
-    const outcome = await profile(cell, { ...options, ...(facts && { matmul: facts.matmul.name }) }).catch(
+    const outcome = await profile(cell, { ...(facts && { matmul: facts.matmul.name }), ...options }).catch(
       (error: unknown) => {
         signal?.throwIfAborted();
         if (error instanceof SeprogError) return failureOf(cell, error);
@@ -131,10 +129,7 @@ async function finishedRecord({ folder, hash }: ProfileCell): Promise<ProfileRec
   return parsed.success && parsed.data.receipt.configHash === hash ? parsed.data : undefined;
 }
 
-async function profile(
-  cell: ProfileCell,
-  options: ProfileRunOptions & { readonly matmul?: string },
-): Promise<ProfileRecord> {
+async function profile(cell: ProfileCell, options: ProfileRunOptions): Promise<ProfileRecord> {
   const { task, model, editorDirectory, quality, hash, folder } = cell;
   const { engine, warmUps, repetitions, signal, onEvent, worker = PROFILE_WORKER } = options;
   const outFile = join(folder, PROFILE_FILES.record);
@@ -158,7 +153,7 @@ async function profile(
     onEvent: onJobEvent,
     ...(signal && { signal }),
     // What is compared is computed by one library: each process would choose anew, by what is faster at that moment.
-    ...(options.matmul !== undefined && { env: { SEPROG_MATMUL: options.matmul } }),
+    ...(options.matmul !== undefined && { environment: { SEPROG_MATMUL: options.matmul } }),
   };
   await runJob(job, jobOptions);
   // Only the last outcome of a cell stands in its folder.

@@ -9,12 +9,13 @@ export const verify = defineCommand({
     ["verify runs/mini/cells/seprog-zsre-K64-s0", "one cell"],
     ["verify runs/mini --cells seprog-zsre-K1-s0,seprog-zsre-K4-s0", "some cells of a run"],
     ["verify runs/mini --sample 3", "three cells of a run, drawn at random"],
+    ["verify runs/profile-baselines", "every cell of a profile"],
   ],
   positionals: {
     record: {
       type: "string",
       demandOption: true,
-      describe: "A cell's folder, its result.json, or the folder of a run",
+      describe: "A cell's folder, its result.json or profile.json, or the folder of a run",
     },
   },
   options: {
@@ -45,18 +46,20 @@ export const verify = defineCommand({
     editors: {
       type: "string",
       requiresArg: true,
-      describe: "Where the run kept its editors (default: in its folder)",
+      describe:
+        "Where the run kept its editors (default: in its folder), or the bench run a profile had them from",
     },
   },
   run: async ({ record, cells, sample, seed, editor, editors }) => {
     const { verifyRecords } = await import("../../bench/verify_run.js");
+    const { isProfile, verifyProfiles } = await import("../../profile/verify_profile.js");
     const { verdictText } = await import("../verdict_text.js");
     const { EXIT_FAILED } = await import("../program.js");
     const { createProgress } = await import("../progress.js");
     const progress = createProgress();
     try {
       const verdicts = await interruptible((signal) =>
-        verifyRecords({
+        (isProfile(record) ? verifyProfiles : verifyRecords)({
           record,
           cells,
           sample,
