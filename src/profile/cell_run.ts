@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { datasetLabel, modelLabel } from "../bench/grid.js";
 import { receiptBasis } from "../bench/receipt.js";
 import { engineSpec } from "../config/editor_spec.js";
@@ -64,13 +67,13 @@ async function measured(engine: Engine, job: ProfileJob, calls: Calls): Promise<
     : { notApplicable: `${task.editor.methodName} learns nothing before it edits` };
   if (!("notApplicable" in trainStep)) {
     oneOff.add(trainingCost(trainStep, trained?.training ?? null, task.editor.method.training.steps));
-    // Its optimiser's state is no part of what answers.
-    await first.dispose();
   }
+  const isFresh = learns && trained === null;
   const editor = learns ? await makeEditor() : first;
   if (editorDirectory !== null) await oneOff.measure("load_editor", () => editor.restore(editorDirectory));
-
-  const isFresh = learns && trained === null;
+  if (isFresh) await copyLearned(first, editor);
+  // Its optimiser's state is no part of what answers.
+  if (learns) await first.dispose();
   const instead = isFresh && hasMemory(spec) ? await alwaysInScope(editor, workload) : undefined;
   const infer = async (asked: Asked) => {
     const answers = new LastAnswers();
@@ -122,7 +125,10 @@ async function measured(engine: Engine, job: ProfileJob, calls: Calls): Promise<
     outScope: outScope.samples,
     oneOff: oneOff.list,
     successes: isFresh ? null : workload.successes(inScope.answers),
-    takenInScope: { inScope: takenInScope(inScope.answers), outScope: takenInScope(outScope.answers) },
+    takenInScope: {
+      inScope: instead ? task.K : takenInScope(inScope.answers),
+      outScope: takenInScope(outScope.answers),
+    },
     quality: job.quality,
     rows: {
       trainStep: workload.trainBatch && batchLengths(await workload.trainBatch()),
@@ -180,6 +186,17 @@ async function measureTraining(
     ...options,
     ...(signal && { signal }),
   });
+}
+
+/** What the steps have left beside weights: MEND edits by statistics of the rows it has seen. */
+async function copyLearned(from: Editor, to: Editor): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "seprog-profile-"));
+  try {
+    await from.save(folder);
+    await to.restore(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /**
