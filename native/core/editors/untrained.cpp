@@ -16,25 +16,20 @@ namespace {
 }  // namespace
 
 UntrainedEditor::UntrainedEditor(std::string kind, Json spec, std::shared_ptr<const Model> base)
-    : kind_(std::move(kind)), spec_(spec.dump()), base_(std::move(base)) {}
-
-const std::string& UntrainedEditor::baseChecksum() const {
-  if (baseChecksum_.empty()) baseChecksum_ = hex(base_->weights.checksum());
-  return baseChecksum_;
-}
+    : EditorOfBase(std::move(kind), std::move(base)), spec_(spec.dump()) {}
 
 Figures UntrainedEditor::trainStep(const EpisodeBatch&, StepRate, JobContext&) {
-  nothingToTrain("trainStep", kind_);
+  nothingToTrain("trainStep", kind());
 }
 
-Figures UntrainedEditor::validate(const EpisodeBatch&, JobContext&) { nothingToTrain("validate", kind_); }
+Figures UntrainedEditor::validate(const EpisodeBatch&, JobContext&) { nothingToTrain("validate", kind()); }
 
 void UntrainedEditor::save(const std::string& directory, bool) const {
-  writeEditorDescription(directory, kind_, {{"spec", Json::parse(spec_)}}, baseChecksum(), 0);
+  writeEditorDescription(directory, kind(), {{"spec", Json::parse(spec_)}}, baseChecksum(), 0);
 }
 
 void UntrainedEditor::restore(const std::string& directory, bool) {
-  EditorDescription(directory, kind_, baseChecksum()).demand("spec", Json::parse(spec_));
+  EditorDescription(directory, kind(), baseChecksum()).demand("spec", Json::parse(spec_));
 }
 
 void UntrainedEditor::refuse(const std::string& editor) const {

@@ -4,11 +4,12 @@
 #include <memory>
 #include <string>
 
+#include "editor_of_base.h"
 #include "model_scorer.h"
 
 namespace seprog {
 
-class UntrainedEditor : public Editor {
+class UntrainedEditor : public EditorOfBase {
  public:
   /// UNSUPPORTED: there is nothing to train.
   Figures trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) override;
@@ -17,7 +18,6 @@ class UntrainedEditor : public Editor {
   void save(const std::string& directory, bool withOptimizer) const override;
   /// Throws CHECKPOINT_INVALID for a description of another kind, other options or another base model.
   void restore(const std::string& directory, bool withOptimizer) override;
-  const std::string& kind() const override { return kind_; }
   /// Over the options and the base model's weights.
   std::string fingerprint() const override;
 
@@ -25,14 +25,10 @@ class UntrainedEditor : public Editor {
   /// `spec`: every option, defaults filled in.
   UntrainedEditor(std::string kind, Json spec, std::shared_ptr<const Model> base);
 
-  const std::shared_ptr<const Model>& base() const { return base_; }
-  /// Kind and fingerprint: what edited models carry to be told from those of other editors.
-  std::string madeBy() const { return kind_ + " " + fingerprint(); }
-
   /// The model edited by this editor that `onto` is, nullptr for the base. Throws UNSUPPORTED for all others.
   template <typename Edited>
   const Edited* editedBelow(const Scorer& onto) const {
-    demandBase(onto, *base_);
+    demandBase(onto, *base());
     if (isBaseScorer(onto)) return nullptr;
     const auto* edited = dynamic_cast<const Edited*>(&onto);
     if (edited == nullptr || edited->madeBy() != madeBy()) refuse(edited == nullptr ? "" : edited->madeBy());
@@ -41,12 +37,8 @@ class UntrainedEditor : public Editor {
 
  private:
   [[noreturn]] void refuse(const std::string& editor) const;
-  const std::string& baseChecksum() const;
 
-  std::string kind_;
   std::string spec_;
-  std::shared_ptr<const Model> base_;
-  mutable std::string baseChecksum_;  // empty: not computed yet
 };
 
 }  // namespace seprog

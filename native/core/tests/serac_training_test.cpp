@@ -52,13 +52,16 @@ TEST(Serac, TrainingDoesNotChangeScorersAlreadyMade) {
   EXPECT_TRUE(at::equal(scorer->targetLogits(batch.inScope, quiet), before));
 }
 
-TEST(Serac, ACancelledStepLeavesEverythingAsItWas) {
+TEST(Serac, ACancelledOrRefusedStepLeavesEverythingAsItWas) {
   const SeracWorld world;
   const auto editor = world.editor();
   const std::string fingerprint = editor->fingerprint();
   const auto flag = std::make_shared<std::atomic<bool>>(true);
   JobContext cancelled(flag);
   EXPECT_EQ(codeOf([&] { editor->trainStep(seracEpisodes(4, 1, 3), 1e-2, cancelled); }), ErrorCode::Aborted);
+  EpisodeBatch nested = seracEpisodes(4, 1, 3);
+  nested.regroupings = {3};
+  EXPECT_EQ(codeOf([&] { editor->trainStep(nested, 1e-2, quiet); }), ErrorCode::Unsupported);
   EXPECT_EQ(editor->fingerprint(), fingerprint);
 }
 

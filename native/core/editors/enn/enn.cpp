@@ -9,10 +9,10 @@
 #include <string>
 
 #include "../../error.h"
-#include "../../fnv.h"
 #include "../../instrument/memory_role.h"
 #include "../../train/losses.h"
 #include "../overlay_scorer.h"
+#include "../trained.h"
 #include "enn_checkpoint.h"
 #include "enn_losses.h"
 
@@ -29,43 +29,32 @@ EnnParameters startOf(const Model& base, const EnnSpec& spec) {
 
 TensorTable ratesTable(const at::Tensor& innerRate_M) { return {{"innerRate", innerRate_M}}; }
 
-class Enn : public Editor {
+class Enn : public TrainedEditor {
  public:
-  Enn(const EnnSpec& spec, std::shared_ptr<const Model> base)
-      : kind_("enn"),
+  Enn(const EnnSpec& spec, std::shared_ptr<const Model> model)
+      : TrainedEditor("enn", std::move(model)),
         spec_(spec),
-        base_(std::move(base)),
-        parameters_(startOf(*base_, spec)),
+        parameters_(startOf(*base(), spec)),
         theta_(spec.optimizer, parameters_.theta),
         innerRates_(spec.optimizer, ratesTable(parameters_.innerRate_M)) {}
 
-  const std::string& kind() const override { return kind_; }
-
   Figures trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) override;
   Figures validate(const EpisodeBatch& batch, JobContext& context) override {
-    return ennFigures(*base_, parameters_, spec_, batch, context);
+    return ennFigures(*base(), parameters_, spec_, batch, context);
   }
   void save(const std::string& directory, bool withOptimizer) const override;
   void restore(const std::string& directory, bool withOptimizer) override;
-  std::string fingerprint() const override;
   std::shared_ptr<Scorer> edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
                                JobContext& context) override;
 
  private:
-  const std::string& baseChecksum() const {
-    if (baseChecksum_.empty()) baseChecksum_ = hex(base_->weights.checksum());
-    return baseChecksum_;
-  }
+  TensorTable learned() const override { return flatten(parameters_); }
 
-  std::string kind_;
   EnnSpec spec_;
-  std::shared_ptr<const Model> base_;  // θ⁰
   EnnParameters parameters_;
   Adam theta_;
   Adam innerRates_;
   bool lent_ = false;  // scorers answer from these very tensors: the next step leaves them alone
-  mutable std::string fingerprint_;   // of the present parameters; empty: not computed since the last change
-  mutable std::string baseChecksum_;  // empty: not computed yet
 };
 
 Figures Enn::trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) {
@@ -73,7 +62,7 @@ Figures Enn::trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& con
     fail(ErrorCode::DataInvalid, "expected a finite number of 0 or more for `rateFactor` but received " +
                                      std::to_string(rate.factor));
   }
-  EnnLosses step = ennGradients(*base_, parameters_, spec_, batch, context);
+  EnnLosses step = ennGradients(*base(), parameters_, spec_, batch, context);
   context.checkCancelled();
   const auto phase = context.phase("update");
   const TensorTable ofRates = ratesTable(step.innerRate_M);
@@ -87,7 +76,7 @@ Figures Enn::trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& con
   theta_.step(parameters_.theta, step.theta, rate.value, scale);
   innerRates_.step(ratesTable(parameters_.innerRate_M), ofRates, spec_.innerRateLearningRate * rate.factor,
                    scale);
-  fingerprint_.clear();
+  changed();
   step.figures.emplace_back("gradNorm", gradNorm);
   return step.figures;
 }
@@ -97,7 +86,7 @@ void Enn::save(const std::string& directory, bool withOptimizer) const {
     theta_.save(directory + "/optimizer.safetensors");
     innerRates_.save(directory + "/optimizer.innerRate.safetensors");
   }
-  writeCheckpoint(directory, parameters_, spec_, *base_, baseChecksum(), theta_.steps());
+  writeCheckpoint(directory, parameters_, spec_, *base(), baseChecksum(), theta_.steps());
 }
 
 void Enn::restore(const std::string& directory, bool withOptimizer) {
@@ -112,28 +101,22 @@ void Enn::restore(const std::string& directory, bool withOptimizer) {
   theta_ = std::move(theta);
   innerRates_ = std::move(innerRates);
   lent_ = false;
-  fingerprint_.clear();
-}
-
-std::string Enn::fingerprint() const {
-  if (fingerprint_.empty()) fingerprint_ = hex(Weights(flatten(parameters_)).checksum());
-  return fingerprint_;
+  changed();
 }
 
 std::shared_ptr<Scorer> Enn::edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
                                   JobContext& context) {
-  const std::string madeBy = kind_ + " " + fingerprint();
-  const Weights* below = overlayBelow(*onto, *base_, madeBy);
-  const Model start{base_->architecture, below == nullptr ? Weights(parameters_.theta) : *below,
-                    base_->device};
+  const Weights* below = overlayBelow(*onto, *base(), madeBy());
+  const Model start{base()->architecture, below == nullptr ? Weights(parameters_.theta) : *below,
+                    base()->device};
   lent_ = true;
-  if (requests.edits.rows() == 0) return overlayScorer(base_, start.weights, madeBy, {});
+  if (requests.edits.rows() == 0) return overlayScorer(base(), start.weights, madeBy(), {});
   const auto phase = context.phase("inner");
-  const InnerPass pass = innerPass(start, innerLoop(*base_->architecture, spec_, parameters_.innerRate_M),
+  const InnerPass pass = innerPass(start, innerLoop(*base()->architecture, spec_, parameters_.innerRate_M),
                                    requests.edits, context);
   Figures figures = {{"steps", static_cast<double>(spec_.innerSteps)},
                      {"editLossBefore", demandFinite(pass.loss, "editLossBefore")}};
-  return overlayScorer(base_, start.weights.with(pass.weights.back()), madeBy, std::move(figures));
+  return overlayScorer(base(), start.weights.with(pass.weights.back()), madeBy(), std::move(figures));
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "../../error.h"
-#include "../../fnv.h"
 #include "../overlay_scorer.h"
+#include "../trained.h"
 #include "mend_checkpoint.h"
 #include "mend_losses.h"
 #include "mend_optimizer.h"
@@ -17,38 +17,27 @@
 namespace seprog {
 namespace {
 
-class Mend : public Editor {
+class Mend : public TrainedEditor {
  public:
-  Mend(const MendSpec& spec, std::shared_ptr<const Model> base)
-      : kind_("mend"),
-        base_(std::move(base)),
-        modules_(spec, *base_),
+  Mend(const MendSpec& spec, std::shared_ptr<const Model> model)
+      : TrainedEditor("mend", std::move(model)),
+        modules_(spec, *base()),
         statistics_(modules_.groups().size()),
         optimizer_(spec, modules_.parameters()) {}
-
-  const std::string& kind() const override { return kind_; }
 
   Figures trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) override;
   Figures validate(const EpisodeBatch& batch, JobContext& context) override;
   void save(const std::string& directory, bool withOptimizer) const override;
   void restore(const std::string& directory, bool withOptimizer) override;
-  std::string fingerprint() const override;
   std::shared_ptr<Scorer> edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
                                JobContext& context) override;
 
  private:
-  const std::string& baseChecksum() const {
-    if (baseChecksum_.empty()) baseChecksum_ = hex(base_->weights.checksum());
-    return baseChecksum_;
-  }
+  TensorTable learned() const override;
 
-  std::string kind_;
-  std::shared_ptr<const Model> base_;
   MendModules modules_;
   Statistics statistics_;
   MendOptimizer optimizer_;
-  mutable std::string fingerprint_;   // of the present parameters; empty: not computed since the last change
-  mutable std::string baseChecksum_;  // empty: not computed yet
 };
 
 /// Adds `share` times each figure.
@@ -60,28 +49,30 @@ void addFigures(const Figures& figures, double share, Figures& means) {
 }
 
 Figures Mend::trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) {
+  demandOneGrouping(batch);
   const std::vector<EpisodeRows> episodes = episodesOf(batch);
   const double share = 1.0 / static_cast<double>(episodes.size());
   Statistics statistics = statistics_;
   Gradients gradients = zeroGradients(modules_.parameters());
   Figures figures;
   for (const EpisodeRows& episode : episodes) {
-    addFigures(trainingLosses(*base_, modules_, episode, share, statistics, gradients, context), share,
+    addFigures(trainingLosses(*base(), modules_, episode, share, statistics, gradients, context), share,
                figures);
   }
   context.checkCancelled();
   const auto phase = context.phase("update");
   figures.emplace_back("gradNorm", optimizer_.step(modules_.parameters(), gradients, rate));
   statistics_ = std::move(statistics);
-  fingerprint_.clear();
+  changed();
   return figures;
 }
 
 Figures Mend::validate(const EpisodeBatch& batch, JobContext& context) {
+  demandOneGrouping(batch);
   const std::vector<EpisodeRows> episodes = episodesOf(batch);
   Figures figures;
   for (const EpisodeRows& episode : episodes) {
-    addFigures(validationLosses(*base_, modules_, episode, statistics_, context),
+    addFigures(validationLosses(*base(), modules_, episode, statistics_, context),
                1.0 / static_cast<double>(episodes.size()), figures);
   }
   return figures;
@@ -93,31 +84,27 @@ void Mend::save(const std::string& directory, bool withOptimizer) const {
 }
 
 void Mend::restore(const std::string& directory, bool withOptimizer) {
-  MendCheckpoint checkpoint = readMendCheckpoint(directory, modules_, *base_, baseChecksum());
+  MendCheckpoint checkpoint = readMendCheckpoint(directory, modules_, *base(), baseChecksum());
   MendOptimizer optimizer(modules_.spec(), checkpoint.parameters);
   if (withOptimizer) optimizer.restore(directory);
   modules_ = modules_.with(std::move(checkpoint.parameters));
   statistics_ = std::move(checkpoint.statistics);
   optimizer_ = std::move(optimizer);
-  fingerprint_.clear();
+  changed();
 }
 
-std::string Mend::fingerprint() const {
-  if (fingerprint_.empty()) {
-    TensorTable all = modules_.parameters();
-    all.merge(statisticsTable(modules_, statistics_));
-    fingerprint_ = hex(Weights(std::move(all)).checksum());
-  }
-  return fingerprint_;
+TensorTable Mend::learned() const {
+  TensorTable all = modules_.parameters();
+  all.merge(statisticsTable(modules_, statistics_));
+  return all;
 }
 
 std::shared_ptr<Scorer> Mend::edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
                                    JobContext& context) {
-  const std::string madeBy = "mend " + fingerprint();
-  const Weights* below = overlayBelow(*onto, *base_, madeBy);
+  const Weights* below = overlayBelow(*onto, *base(), madeBy());
   demandRows(requests.edits, requests.edits.rows(), "edits");
   if (requests.edits.rows() == 0) return onto;
-  const Model current{base_->architecture, below == nullptr ? base_->weights : *below, base_->device};
+  const Model current{base()->architecture, below == nullptr ? base()->weights : *below, base()->device};
   EditUpdate update(modules_, current, requests.edits, 0, context);
   update.freeze(statistics_);
   TensorTable edited = editedWeights(modules_, current.weights, update.pseudoGradients());
@@ -131,7 +118,7 @@ std::shared_ptr<Scorer> Mend::edit(const EditRequests& requests, std::shared_ptr
         "expected finite weights for the edited model but received others; train the editor at a lower rate");
   }
   Figures figures = {{"innerLoss", update.loss()}, {"updateNorm", std::sqrt(squares)}};
-  return overlayScorer(base_, base_->weights.with(std::move(edited)), madeBy, std::move(figures));
+  return overlayScorer(base(), base()->weights.with(std::move(edited)), madeBy(), std::move(figures));
 }
 
 }  // namespace

@@ -169,12 +169,6 @@ void demandRows(const PairRows& pairs, int64_t rows, const std::string& name) {
 }
 
 std::vector<EpisodeRows> episodesOf(const EpisodeBatch& batch) {
-  if (!batch.regroupings.empty()) {
-    fail(
-        ErrorCode::Unsupported,
-        "expected rows that are seen as episodes of one size for `regroupings` of an editor of kind mend but "
-        "received several; set `training.kMixing` to \"drawn\"");
-  }
   const int64_t rows = batch.edits.rows();
   if (batch.episodes < 1 || rows < batch.episodes || rows % batch.episodes != 0) {
     fail(ErrorCode::DataInvalid, "expected as many edits in each of the " + std::to_string(batch.episodes) +

@@ -23,8 +23,7 @@ struct EpisodeRows {
 /// Throws DATA_INVALID unless `pairs` are that many rows whose lengths add up.
 void demandRows(const PairRows& pairs, int64_t rows, const std::string& name);
 
-/// The episodes of a batch. Throws DATA_INVALID when row counts do not fit, UNSUPPORTED for a batch that is to be seen
-/// as episodes of several sizes.
+/// The episodes of a batch. Throws DATA_INVALID when row counts do not fit.
 std::vector<EpisodeRows> episodesOf(const EpisodeBatch& batch);
 
 /// Edited weights W − α∇̃W by name; `pseudo` by name.

@@ -5,7 +5,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include "../../error.h"
-#include "../../fnv.h"
 #include "../model_scorer.h"
 #include "edit_encoder.h"
 #include "edit_time_fit.h"
@@ -21,14 +20,12 @@ namespace {
 
 class Seprog : public SeprogEditor, public std::enable_shared_from_this<Seprog> {
  public:
-  Seprog(const SeprogSpec& spec, const Model& editEncoder, std::shared_ptr<const Model> base)
-      : kind_("seprog"),
+  Seprog(const SeprogSpec& spec, const Model& editEncoder, std::shared_ptr<const Model> model)
+      : SeprogEditor("seprog", std::move(model)),
         spec_(spec),
-        base_(std::move(base)),
-        modules_(std::make_shared<SeprogModules>(spec, editEncoder, *base_)),
+        modules_(std::make_shared<SeprogModules>(spec, editEncoder, *base())),
         optimizer_(spec, modules_->parameters()) {}
 
-  const std::string& kind() const override { return kind_; }
   int64_t width() const override { return spec_.hiddenWidth; }
 
   Figures calibrate(const EpisodeBatch& sample, JobContext& context) override;
@@ -36,15 +33,16 @@ class Seprog : public SeprogEditor, public std::enable_shared_from_this<Seprog> 
   Figures validate(const EpisodeBatch& batch, JobContext& context) override;
   void save(const std::string& directory, bool withOptimizer) const override;
   void restore(const std::string& directory, bool withOptimizer) override;
-  std::string fingerprint() const override;
   std::shared_ptr<Scorer> edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
                                JobContext& context) override;
   at::Tensor embed(const TokenRows& editText, JobContext& context) const override;
   std::shared_ptr<Scorer> withMemory(std::shared_ptr<EditMemory> memory, const std::string& gate) override;
 
  private:
+  TensorTable learned() const override { return modules_->parameters(); }
+
   Episodes prepare(const EpisodeBatch& batch) const {
-    return prepareEpisodes(batch, *base_, modules_->editEncoder(), spec_.hasClassifier());
+    return prepareEpisodes(batch, *base(), modules_->editEncoder(), spec_.hasClassifier());
   }
 
   std::shared_ptr<EditMemory> memoryBelow(const Scorer& onto, Gate& gate) const;
@@ -55,18 +53,9 @@ class Seprog : public SeprogEditor, public std::enable_shared_from_this<Seprog> 
     if (modules_.use_count() > 1) modules_ = std::make_shared<SeprogModules>(modules_->clone());
   }
 
-  const std::string& baseChecksum() const {
-    if (baseChecksum_.empty()) baseChecksum_ = hex(base_->weights.checksum());
-    return baseChecksum_;
-  }
-
-  std::string kind_;
   SeprogSpec spec_;
-  std::shared_ptr<const Model> base_;
   std::shared_ptr<SeprogModules> modules_;
   SeprogOptimizer optimizer_;
-  mutable std::string fingerprint_;   // of the present parameters; empty: not computed since the last change
-  mutable std::string baseChecksum_;  // empty: not computed yet
 };
 
 Figures Seprog::calibrate(const EpisodeBatch& sample, JobContext& context) {
@@ -78,7 +67,7 @@ Figures Seprog::calibrate(const EpisodeBatch& sample, JobContext& context) {
   }
   const Episodes episodes = prepare(sample);
   at::NoGradGuard noGrad;
-  const Encoded x = base_->architecture->encode(base_->weights, episodes.x);
+  const Encoded x = base()->architecture->encode(base()->weights, episodes.x);
   const at::Tensor b = pool(x.h_BSD, episodes.x, spec_.basePool);
   context.checkCancelled();
   const at::Tensor bOut_RDb =
@@ -89,30 +78,30 @@ Figures Seprog::calibrate(const EpisodeBatch& sample, JobContext& context) {
   // Copies: what scorers made before still hold must not change with the next step.
   modules_ = std::make_shared<SeprogModules>(modules_->with(std::move(start.parameters)).clone());
   optimizer_ = SeprogOptimizer(spec_, modules_->parameters());
-  fingerprint_.clear();
+  changed();
   return start.figures;
 }
 
 Figures Seprog::trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) {
   const Episodes episodes = prepare(batch);
   ownModules();
-  EpisodeLosses step = episodeLosses(*base_, modules_->tracked(), episodes, true, context);
+  EpisodeLosses step = episodeLosses(*base(), modules_->tracked(), episodes, true, context);
   context.checkCancelled();
   const auto phase = context.phase("update");
   const double gradNorm = optimizer_.step(modules_->parameters(), step.gradients, rate);
-  fingerprint_.clear();
+  changed();
   step.figures.emplace_back("gradNorm", gradNorm);
   return step.figures;
 }
 
 Figures Seprog::validate(const EpisodeBatch& batch, JobContext& context) {
   const Episodes episodes = prepare(batch);
-  return episodeLosses(*base_, *modules_, episodes, false, context).figures;
+  return episodeLosses(*base(), *modules_, episodes, false, context).figures;
 }
 
 void Seprog::save(const std::string& directory, bool withOptimizer) const {
   if (withOptimizer) optimizer_.save(directory);
-  writeCheckpoint(directory, *modules_, *base_, baseChecksum(), optimizer_.steps());
+  writeCheckpoint(directory, *modules_, *base(), baseChecksum(), optimizer_.steps());
 }
 
 void Seprog::restore(const std::string& directory, bool withOptimizer) {
@@ -122,19 +111,14 @@ void Seprog::restore(const std::string& directory, bool withOptimizer) {
   if (withOptimizer) optimizer.restore(directory);
   modules_ = std::move(restored);
   optimizer_ = std::move(optimizer);
-  fingerprint_.clear();
-}
-
-std::string Seprog::fingerprint() const {
-  if (fingerprint_.empty()) fingerprint_ = hex(Weights(modules_->parameters()).checksum());
-  return fingerprint_;
+  changed();
 }
 
 at::Tensor Seprog::embed(const TokenRows& editText, JobContext& context) const {
   at::NoGradGuard noGrad;
   const auto phase = context.phase("edit_encode");
   const Architecture& encoder = modules_->editEncoder();
-  return modules_->embedEdits(pad(editText, encoder.padId(), encoder.vocabulary(), base_->device));
+  return modules_->embedEdits(pad(editText, encoder.padId(), encoder.vocabulary(), base()->device));
 }
 
 std::shared_ptr<Scorer> Seprog::withMemory(std::shared_ptr<EditMemory> memory, const std::string& gate) {
@@ -153,13 +137,13 @@ std::shared_ptr<Scorer> Seprog::withMemory(std::shared_ptr<EditMemory> memory, c
         "expected an editor whose edits are rows of a memory for `withMemory` but received one with finetune "
         "\"edit_time\", which fits weights to the edits themselves; use `edit`");
   }
-  return std::make_shared<PrefixedScorer>(base_, modules_->tuned(*base_), modules_, std::move(memory),
+  return std::make_shared<PrefixedScorer>(base(), modules_->tuned(*base()), modules_, std::move(memory),
                                           gate == "scope" ? Gate::Scope : Gate::Always);
 }
 
 /// A copy of the memory that `onto` answers from, an empty one for the base; throws UNSUPPORTED for others.
 std::shared_ptr<EditMemory> Seprog::memoryBelow(const Scorer& onto, Gate& gate) const {
-  demandBase(onto, *base_);
+  demandBase(onto, *base());
   if (isBaseScorer(onto)) return std::make_shared<EditMemory>(width(), fingerprint());
   const auto* prefixed = dynamic_cast<const PrefixedScorer*>(&onto);
   if (prefixed == nullptr) {
@@ -188,8 +172,8 @@ std::shared_ptr<Scorer> Seprog::edit(const EditRequests& requests, std::shared_p
   std::shared_ptr<EditMemory> memory = memoryBelow(*onto, gate);
   if (requests.editText.rows() > 0) memory->add(requests.labels, embed(requests.editText, context));
   if (!spec_.fitsAtEdit()) return withMemory(std::move(memory), gate == Gate::Scope ? "scope" : "always");
-  EditTimeFit fit = fitToEdits(*base_, *modules_, memory->embeddings_KH(), requests.edits, context);
-  return std::make_shared<PrefixedScorer>(base_, std::move(fit.model), modules_, std::move(memory), gate,
+  EditTimeFit fit = fitToEdits(*base(), *modules_, memory->embeddings_KH(), requests.edits, context);
+  return std::make_shared<PrefixedScorer>(base(), std::move(fit.model), modules_, std::move(memory), gate,
                                           std::move(fit.figures));
 }
 

@@ -5,11 +5,11 @@
 #include <memory>
 
 #include "../../memory/edit_memory.h"
-#include "../editor.h"
+#include "../trained.h"
 
 namespace seprog {
 
-class SeprogEditor : public Editor {
+class SeprogEditor : public TrainedEditor {
  public:
   /// Embeds edit texts (no gradient): [K, H]. What EditMemory stores.
   virtual at::Tensor embed(const TokenRows& editText, JobContext& context) const = 0;
@@ -17,6 +17,9 @@ class SeprogEditor : public Editor {
   /// A live view: later changes of `memory` are seen by the next call. An empty memory answers as the base.
   /// gate: "scope" (e(x) > 0.5) or "always" (every row is prompted).
   virtual std::shared_ptr<Scorer> withMemory(std::shared_ptr<EditMemory> memory, const std::string& gate) = 0;
+
+ protected:
+  using TrainedEditor::TrainedEditor;
 };
 
 /// Spec keys (all but kind have defaults): kind, seed, promptLength 32, hiddenWidth 768, editPool mean|first, basePool

@@ -1,9 +1,9 @@
 #include "serac.h"
 
 #include "../../error.h"
-#include "../../fnv.h"
 #include "../../train/losses.h"
 #include "../model_scorer.h"
+#include "../trained.h"
 #include "routed_scorer.h"
 #include "serac_checkpoint.h"
 #include "serac_losses.h"
@@ -12,18 +12,16 @@
 namespace seprog {
 namespace {
 
-class Serac : public Editor {
+class Serac : public TrainedEditor {
  public:
-  Serac(const SeracSpec& spec, std::shared_ptr<const Model> base)
-      : kind_("serac"),
+  Serac(const SeracSpec& spec, std::shared_ptr<const Model> model)
+      : TrainedEditor("serac", std::move(model)),
         spec_(spec),
-        base_(std::move(base)),
-        models_(std::make_shared<SeracModels>(startSerac(spec, *base_))),
+        models_(std::make_shared<SeracModels>(startSerac(spec, *base()))),
         adam_(spec.optimizer, models_->parameters()) {}
 
-  const std::string& kind() const override { return kind_; }
-
   Figures trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) override {
+    demandOneGrouping(batch);
     // Scorers keep the weights they were made with: training goes on with a copy when one still holds them.
     if (models_.use_count() > 1) models_ = std::make_shared<SeracModels>(models_->clone());
     SeracLosses step = seracLosses(models_->tracked(), spec_, batch, true, context);
@@ -31,12 +29,13 @@ class Serac : public Editor {
     const auto phase = context.phase("update");
     const double gradNorm = demandFinite(globalNorm(step.gradients), "gradNorm");
     adam_.step(models_->parameters(), step.gradients, rate.value, clipFactor(gradNorm, spec_.clipNorm));
-    fingerprint_.clear();
+    changed();
     step.figures.emplace_back("gradNorm", gradNorm);
     return step.figures;
   }
 
   Figures validate(const EpisodeBatch& batch, JobContext& context) override {
+    demandOneGrouping(batch);
     return seracLosses(*models_, spec_, batch, false, context).figures;
   }
 
@@ -52,25 +51,22 @@ class Serac : public Editor {
     if (withOptimizer) adam.restore(directory + "/optimizer.safetensors");
     models_ = std::move(restored);
     adam_ = std::move(adam);
-    fingerprint_.clear();
-  }
-
-  std::string fingerprint() const override {
-    if (fingerprint_.empty()) fingerprint_ = hex(Weights(models_->parameters()).checksum());
-    return fingerprint_;
+    changed();
   }
 
   std::shared_ptr<Scorer> edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
                                JobContext& context) override {
     const StoredEdits below = editsBelow(*onto);
     const StoredEdits added = storedEdits(requests, *models_, spec_, context);
-    return std::make_shared<RoutedScorer>(base_, models_, spec_, below.with(added), fingerprint());
+    return std::make_shared<RoutedScorer>(base(), models_, spec_, below.with(added), fingerprint());
   }
 
  private:
+  TensorTable learned() const override { return models_->parameters(); }
+
   /// The edits that `onto` answers from, none for the base; throws UNSUPPORTED for others.
   StoredEdits editsBelow(const Scorer& onto) const {
-    demandBase(onto, *base_);
+    demandBase(onto, *base());
     if (isBaseScorer(onto)) return {};
     const auto* routed = dynamic_cast<const RoutedScorer*>(&onto);
     if (routed == nullptr || routed->madeBy() != fingerprint()) {
@@ -81,18 +77,9 @@ class Serac : public Editor {
     return routed->edits();
   }
 
-  const std::string& baseChecksum() const {
-    if (baseChecksum_.empty()) baseChecksum_ = hex(base_->weights.checksum());
-    return baseChecksum_;
-  }
-
-  std::string kind_;
   SeracSpec spec_;
-  std::shared_ptr<const Model> base_;
   std::shared_ptr<SeracModels> models_;
   Adam adam_;
-  mutable std::string fingerprint_;   // of the present weights; empty: not computed since the last change
-  mutable std::string baseChecksum_;  // empty: not computed yet
 };
 
 }  // namespace

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "../../error.h"
-#include "../../fnv.h"
 #include "../../train/losses.h"
 #include "../overlay_scorer.h"
+#include "../trained.h"
 #include "hypernetwork.h"
 #include "inner_steps.h"
 #include "slag_checkpoint.h"
@@ -18,54 +18,45 @@
 namespace seprog {
 namespace {
 
-class Slag : public Editor {
+class Slag : public TrainedEditor {
  public:
-  Slag(const SlagSpec& spec, std::shared_ptr<const Model> base)
-      : kind_("slag"),
+  Slag(const SlagSpec& spec, std::shared_ptr<const Model> model)
+      : TrainedEditor("slag", std::move(model)),
         spec_(spec),
-        base_(std::move(base)),
-        network_(spec, *base_),
+        network_(spec, *base()),
         optimizer_(spec.optimizer, network_.parameters()) {}
-
-  const std::string& kind() const override { return kind_; }
 
   Figures trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) override;
   Figures validate(const EpisodeBatch& batch, JobContext& context) override;
   void save(const std::string& directory, bool withOptimizer) const override;
   void restore(const std::string& directory, bool withOptimizer) override;
-  std::string fingerprint() const override;
   std::shared_ptr<Scorer> edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
                                JobContext& context) override;
 
  private:
-  const std::string& baseChecksum() const {
-    if (baseChecksum_.empty()) baseChecksum_ = hex(base_->weights.checksum());
-    return baseChecksum_;
-  }
+  TensorTable learned() const override { return network_.parameters(); }
 
-  std::string kind_;
   SlagSpec spec_;
-  std::shared_ptr<const Model> base_;
   Hypernetwork network_;
   Adam optimizer_;
-  mutable std::string fingerprint_;   // of the present parameters; empty: not computed since the last change
-  mutable std::string baseChecksum_;  // empty: not computed yet
 };
 
 Figures Slag::trainStep(const EpisodeBatch& batch, StepRate rate, JobContext& context) {
-  SlagLosses step = slagLosses(*base_, network_.tracked(), batch, true, context);
+  demandOneGrouping(batch);
+  SlagLosses step = slagLosses(*base(), network_.tracked(), batch, true, context);
   context.checkCancelled();
   const auto phase = context.phase("update");
   // Over the network alone; the authors' code clips with the gradients of the base model in the norm.
   const double gradNorm = demandFinite(globalNorm(step.gradients), "gradNorm");
   optimizer_.step(network_.parameters(), step.gradients, rate.value, clipFactor(gradNorm, spec_.clipNorm));
-  fingerprint_.clear();
+  changed();
   step.figures.emplace_back("gradNorm", gradNorm);
   return step.figures;
 }
 
 Figures Slag::validate(const EpisodeBatch& batch, JobContext& context) {
-  return slagLosses(*base_, network_, batch, false, context).figures;
+  demandOneGrouping(batch);
+  return slagLosses(*base(), network_, batch, false, context).figures;
 }
 
 void Slag::save(const std::string& directory, bool withOptimizer) const {
@@ -79,12 +70,7 @@ void Slag::restore(const std::string& directory, bool withOptimizer) {
   if (withOptimizer) optimizer.restore(directory + "/optimizer.safetensors");
   network_ = std::move(restored);
   optimizer_ = std::move(optimizer);
-  fingerprint_.clear();
-}
-
-std::string Slag::fingerprint() const {
-  if (fingerprint_.empty()) fingerprint_ = hex(Weights(network_.parameters()).checksum());
-  return fingerprint_;
+  changed();
 }
 
 std::shared_ptr<Scorer> Slag::edit(const EditRequests& requests, std::shared_ptr<Scorer> onto,
@@ -96,10 +82,9 @@ std::shared_ptr<Scorer> Slag::edit(const EditRequests& requests, std::shared_ptr
              std::to_string(edits) + ", " + std::to_string(requests.edits.target.rows()) + " and " +
              std::to_string(requests.editText.rows()));
   }
-  const std::string madeBy = kind_ + " " + fingerprint();
-  const Weights* below = overlayBelow(*onto, *base_, madeBy);
-  const Model start{base_->architecture, below == nullptr ? base_->weights : *below, base_->device};
-  const Architecture& family = *base_->architecture;
+  const Weights* below = overlayBelow(*onto, *base(), madeBy());
+  const Model start{base()->architecture, below == nullptr ? base()->weights : *below, base()->device};
+  const Architecture& family = *base()->architecture;
   TensorTable accumulated;
   double steps = 0, right = 0;
   for (int64_t e = 0; e < edits; ++e) {
@@ -110,7 +95,7 @@ std::shared_ptr<Scorer> Slag::edit(const EditRequests& requests, std::shared_ptr
       const auto phase = context.phase("condition");
       rules = network_.rules(network_
                                  .condition(pad(slice(requests.editText, e, 1), family.padId(),
-                                                family.vocabulary(), base_->device))
+                                                family.vocabulary(), base()->device))
                                  .squeeze(0));
     }
     const auto phase = context.phase("inner_steps");
@@ -124,7 +109,7 @@ std::shared_ptr<Scorer> Slag::edit(const EditRequests& requests, std::shared_ptr
   Figures figures = {
       {"steps", steps / count}, {"stoppedShare", right / count}, {"updateNorm", globalNorm(accumulated)}};
   const EditedModel edited = editedModel(start, network_.edited(), accumulated, false);
-  return overlayScorer(base_, base_->weights.with(edited.weights), madeBy, std::move(figures));
+  return overlayScorer(base(), base()->weights.with(edited.weights), madeBy(), std::move(figures));
 }
 
 }  // namespace
