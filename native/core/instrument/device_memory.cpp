@@ -47,16 +47,19 @@ MemoryCounts DeviceMemory::take() const {
 
 void DeviceMemory::startTrace(MemoryTrace& trace) const {
   if (device_.is_cpu()) return startCpuMemoryTrace(trace);
+  if (device_.is_meta()) return startPlanMemoryTrace(device_, trace);
   sample(trace);
 }
 
 void DeviceMemory::stopTrace(MemoryTrace& trace) const {
   if (device_.is_cpu()) return stopCpuMemoryTrace(trace);
+  if (device_.is_meta()) return stopPlanMemoryTrace(device_, trace);
   sample(trace);
 }
 
 void DeviceMemory::sample(MemoryTrace& trace) const {
   if (device_.is_cpu()) return sampleCpuMemory(trace);
+  if (device_.is_meta()) return samplePlanMemory(device_, trace);
   trace.add(counts().allocatedBytes);
 }
 

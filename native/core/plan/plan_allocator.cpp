@@ -33,11 +33,25 @@ class Ledger {
   }
   MemoryCounts counts(bool restartPeak) {
     std::lock_guard lock(mutex_);
-    MemoryCounts now;
-    now.allocatedBytes = now.reservedBytes = counts_.allocatedBytes();
-    now.peakBytes = now.peakReservedBytes = counts_.peakBytes();
+    const int64_t now = counts_.allocatedBytes();
+    const int64_t peak = counts_.peakBytes();
+    const MemoryCounts all{now, peak, now, peak, counts_.byRole(), counts_.byRoleAtPeak()};
     if (restartPeak) counts_.restartPeak();
-    return now;
+    return all;
+  }
+  void startTrace(MemoryTrace& trace) {
+    std::lock_guard lock(mutex_);
+    counts_.addTrace(trace);
+    trace.add(counts_.allocatedBytes());
+  }
+  void stopTrace(MemoryTrace& trace) {
+    std::lock_guard lock(mutex_);
+    trace.add(counts_.allocatedBytes());
+    counts_.removeTrace(trace);
+  }
+  void sample(MemoryTrace& trace) {
+    std::lock_guard lock(mutex_);
+    trace.add(counts_.allocatedBytes());
   }
 
  private:
@@ -45,9 +59,9 @@ class Ledger {
   ByteCounts counts_;
 };
 
-Ledger& ledgerOf(PlannedKind kind) {
+Ledger& ledgerOf(const c10::Device& device) {
   static auto* ledgers = new std::array<Ledger, 2>();
-  return (*ledgers)[static_cast<size_t>(kind)];
+  return (*ledgers)[static_cast<size_t>(device.index())];
 }
 
 /// What stands in a tensor's storage instead of data.
@@ -76,7 +90,7 @@ class PlanAllocator final : public c10::Allocator {
     if (bytes == 0) return {nullptr, *device};
     const auto kind = static_cast<PlannedKind>(device->index());
     const int64_t handed = handedOut(kind, bytes);
-    Ledger& ledger = ledgerOf(kind);
+    Ledger& ledger = ledgerOf(*device);
     const MemoryRole role = currentMemoryRole();
     ledger.add(role, handed);
     return {nullptr, new PlannedBlock{ledger, role, handed, {}}, &release, *device};
@@ -99,13 +113,13 @@ void installPlanAllocator() {
   (void)installed;
 }
 
-MemoryCounts planMemoryCounts(const c10::Device& device) {
-  return ledgerOf(static_cast<PlannedKind>(device.index())).counts(false);
+MemoryCounts planMemoryCounts(const c10::Device& device) { return ledgerOf(device).counts(false); }
+MemoryCounts takePlanMemoryCounts(const c10::Device& device) { return ledgerOf(device).counts(true); }
+void startPlanMemoryTrace(const c10::Device& device, MemoryTrace& trace) {
+  ledgerOf(device).startTrace(trace);
 }
-
-MemoryCounts takePlanMemoryCounts(const c10::Device& device) {
-  return ledgerOf(static_cast<PlannedKind>(device.index())).counts(true);
-}
+void stopPlanMemoryTrace(const c10::Device& device, MemoryTrace& trace) { ledgerOf(device).stopTrace(trace); }
+void samplePlanMemory(const c10::Device& device, MemoryTrace& trace) { ledgerOf(device).sample(trace); }
 
 void keepHostValues(const at::Tensor& planned, const at::Tensor& onHost) {
   PlannedBlock* block = blockOf(planned);
