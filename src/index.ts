@@ -1,5 +1,6 @@
 export { bundledModels } from "./config/paths.js";
 export { ERROR_CODES, type ErrorCode, SeprogError } from "./errors.js";
+export type { Edit } from "./evaluation/plain_edits.js";
 export {
   type CellResult,
   cellResultSchema,
@@ -13,7 +14,6 @@ export {
 } from "./evaluation/records.js";
 export type { Answer, AskOptions } from "./library/answers.js";
 export { BaseModel, type EditorOptions } from "./library/base_model.js";
-export type { Edit } from "./library/edit.js";
 export { loadEdits, saveEdits } from "./library/edit_file.js";
 export { EditedModel } from "./library/edited_model.js";
 export { Editor } from "./library/editor.js";

@@ -1,37 +1,41 @@
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { engineSpec } from "../config/editor_spec.js";
+import { type Override, withOverrides } from "../config/overrides.js";
 import { resolveModel } from "../config/paths.js";
+import { givenConfig } from "../config/source.js";
+import { editorSchema, type TextConfig, textSchema } from "../config/suite.js";
+import { validateConfig } from "../config/validate.js";
+import { type EditorSpec, hasMemory, untrainedKinds } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
+import type { Edit } from "../evaluation/plain_edits.js";
 import type { Generation, MemoryRow } from "../native/addon.js";
-import type { EditMemory, Editor } from "../native/engine.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { unpackRows } from "../tokenizers/token_rows.js";
 import { bundledEditors, readTrained } from "../training/trained_editors.js";
+import { type EditStore, openEditStore } from "./edit_store.js";
 import { ContentHashes } from "./identity.js";
 import type { EngineChoice } from "./job.js";
 import { openSession, type Session } from "./session.js";
-
-export interface Edit {
-  readonly question: string;
-  readonly answer: string;
-}
 
 /** One question, asked of the unedited and of the edited model. */
 export interface SideBySide {
   readonly question: string;
   readonly base: string;
   readonly edited: string;
-  /** Probability that the question is about one of the edits; the edit is used above 0.5. Null without edits. */
+  /** How many edits the edited model has. */
+  readonly edits: number;
+  /** Probability that the question is about one of the edits; the edit is used above 0.5. Null where none is computed. */
   readonly gate: number | null;
-  /** The edit that the question is closest to. */
+  /** The edit that the question is closest to, of methods that say. */
   readonly edit: MemoryRow | null;
 }
 
 export interface EditSessionOptions {
-  /** Folder of a trained editor; default: the bundled one. */
-  readonly editorDirectory?: string | undefined;
+  /** Folder of a trained editor, or a kind that needs no training; default: the bundled editor. */
+  readonly editor?: string | undefined;
+  /** Options of an editor that needs no training. */
+  readonly editorOptions?: readonly Override[];
   /** The base model's folder, where it is not found under the name the editor was trained with. */
   readonly model?: string | undefined;
   /** File of edits; edits are kept in memory only without one. */
@@ -46,23 +50,20 @@ export interface EditSessionOptions {
 
 const MAX_NEW_TOKENS = 32;
 
-/** A trained editor, its base model and a memory of edits, ready to be asked and changed. */
+/** An editor, its base model and edits, ready to be asked and changed. */
 export class EditSession implements AsyncDisposable {
   readonly #session: Session;
-  readonly #editor: Editor;
-  readonly #memory: EditMemory;
+  readonly #store: EditStore;
   readonly #memoryFile: string | undefined;
   readonly #call: { readonly signal?: AbortSignal };
 
   private constructor(
     session: Session,
-    editor: Editor,
-    memory: EditMemory,
+    store: EditStore,
     { memoryFile, keepEdits = true, signal }: EditSessionOptions,
   ) {
     this.#session = session;
-    this.#editor = editor;
-    this.#memory = memory;
+    this.#store = store;
     this.#memoryFile = keepEdits ? memoryFile : undefined;
     this.#call = signal ? { signal } : {};
   }
@@ -76,31 +77,15 @@ export class EditSession implements AsyncDisposable {
         `expected a memory file for \`--memory\` but received ${memoryFile}, which does not exist; make one with seprog-native edit add`,
       );
     }
-    const editorDirectory = chooseEditor(options.editorDirectory);
-    const trained = await readTrained(editorDirectory);
-    const modelFolder = resolveModel(options.model ?? trained.model.name);
-    if ((await new ContentHashes().model(modelFolder)) !== trained.model.checksum) {
-      throw new SeprogError(
-        "CHECKPOINT_INVALID",
-        `expected the base model that ${editorDirectory} was trained on but ${modelFolder} holds other weights; name the right one with --model`,
-      );
-    }
-    const { editor: spec } = trained.method;
-    const session = await openSession({
-      engine: options.engine,
-      modelFolder,
-      text: trained.text,
-      editor: spec,
-    });
+    const chosen = await chooseEditor(options);
+    const session = await openSession({ engine: options.engine, ...chosen, editor: chosen.spec });
     try {
+      const { engine, base, codec } = session;
       const call = signal ? { signal } : {};
-      const editor = await session.engine.createEditor(engineSpec(spec, trained.seed), session.base, call);
-      await editor.restore(editorDirectory, call);
-      const memory =
-        memoryFile !== undefined && existsSync(memoryFile)
-          ? await editor.loadMemory(memoryFile, call)
-          : await editor.createMemory(call);
-      return new EditSession(session, editor, memory, options);
+      const editor = await engine.createEditor(engineSpec(chosen.spec, chosen.seed), base, call);
+      if (chosen.directory !== null) await editor.restore(chosen.directory, call);
+      const work = { editor, base, codec, hasMemory: hasMemory(chosen.spec) };
+      return new EditSession(session, await openEditStore(work, memoryFile, call), options);
     } catch (error) {
       await session[Symbol.asyncDispose]();
       throw error;
@@ -109,45 +94,43 @@ export class EditSession implements AsyncDisposable {
 
   /** Adds the edits and saves the memory; resolves to their ids. */
   async add(edits: readonly Edit[]): Promise<readonly number[]> {
-    const texts = edits.map(({ question, answer }) => ({ x_e: question, y_e: answer }));
-    const labels = edits.map(({ question, answer }) => `${question} >> ${answer}`);
-    const ids = await this.#memory.add(this.#session.codec.editTexts(texts), labels, this.#call);
+    const ids = await this.#store.add(edits);
     await this.#save();
     return ids;
   }
 
   /** Throws DATA_INVALID when one of them is not there; then none is removed. */
   async remove(ids: readonly number[]): Promise<void> {
-    await this.#memory.delete(ids, this.#call);
+    await this.#store.remove(ids);
     await this.#save();
   }
 
   list(): Promise<readonly MemoryRow[]> {
-    return this.#memory.list(this.#call);
+    return this.#store.list();
   }
 
   async ask(questions: readonly string[]): Promise<SideBySide[]> {
     const { base, codec } = this.#session;
     const rows = await this.list();
-    await using edited = await this.#editor.withMemory(this.#memory, this.#call);
+    const edited = await this.#store.edited();
     const source = codec.sources(questions);
     const options = { maxNewTokens: MAX_NEW_TOKENS, ...codec.generation, ...this.#call };
     const before = texts(await base.generate(source, options), codec);
-    const generation = await edited.generate(source, options);
+    const generation = await edited.generate(source, { ...options, ...codec.views(questions) });
     const after = texts(generation, codec);
+    const logitOf = (index: number) => (rows.length === 0 ? undefined : generation.scope?.logit[index]);
     return questions.map((question, index) => ({
       question,
       base: before[index] ?? "",
       edited: after[index] ?? "",
-      gate: rows.length === 0 ? null : sigmoid(generation.scope?.logit[index] ?? Number.NaN),
+      edits: rows.length,
+      gate: sigmoid(logitOf(index)),
       edit: rows[generation.scope?.selected[index] ?? -1] ?? null,
     }));
   }
 
   async #save(): Promise<void> {
-    if (this.#memoryFile === undefined) return;
-    await mkdir(dirname(resolve(this.#memoryFile)), { recursive: true });
-    await this.#memory.save(this.#memoryFile, this.#call);
+    if (this.#memoryFile !== undefined) await this.#store.save(this.#memoryFile);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -159,10 +142,59 @@ function texts({ tokens }: Generation, codec: EditCodec): string[] {
   return unpackRows(tokens).map((ids) => codec.answer(ids));
 }
 
-const sigmoid = (logit: number): number => 1 / (1 + Math.exp(-logit));
+const sigmoid = (logit: number | undefined): number | null =>
+  logit === undefined ? null : 1 / (1 + Math.exp(-logit));
 
-function chooseEditor(directory: string | undefined): string {
-  if (directory !== undefined) return resolve(directory);
+/** An editor with what it works on. */
+interface ChosenEditor {
+  readonly spec: EditorSpec;
+  /** Of its weights; null where it has none. */
+  readonly directory: string | null;
+  readonly modelFolder: string;
+  readonly text: TextConfig;
+  readonly seed: number;
+}
+
+async function chooseEditor({
+  editor,
+  editorOptions = [],
+  model,
+}: EditSessionOptions): Promise<ChosenEditor> {
+  if (editor !== undefined && untrainedKinds().includes(editor) && !existsSync(editor))
+    return untrainedEditor(editor, editorOptions, model);
+  const [option] = editorOptions;
+  if (option !== undefined)
+    throw new SeprogError(
+      "CONFIG_INVALID",
+      `expected one of ${untrainedKinds().join(", ")} for \`--editor\` with ${option.origin} but received ${editor ?? "none"}; a trained editor has the options it was trained with`,
+    );
+  const directory = editor === undefined ? bundledEditor() : resolve(editor);
+  const trained = await readTrained(directory);
+  const modelFolder = resolveModel(model ?? trained.model.name);
+  if ((await new ContentHashes().model(modelFolder)) !== trained.model.checksum)
+    throw new SeprogError(
+      "CHECKPOINT_INVALID",
+      `expected the base model that ${directory} was trained on but ${modelFolder} holds other weights; name the right one with --model`,
+    );
+  const { method, seed, text } = trained;
+  return { spec: method.editor, directory, modelFolder, text, seed };
+}
+
+function untrainedEditor(
+  kind: string,
+  options: readonly Override[],
+  model: string | undefined,
+): ChosenEditor {
+  if (model === undefined)
+    throw new SeprogError(
+      "CONFIG_INVALID",
+      `expected a base model for \`--model\` with an editor of kind ${kind} but received none; name a bundled one or a folder`,
+    );
+  const spec = validateConfig(editorSchema, withOverrides(givenConfig("--editor", { kind }), options));
+  return { spec, directory: null, modelFolder: resolveModel(model), text: textSchema.parse({}), seed: 0 };
+}
+
+function bundledEditor(): string {
   const [bundled] = bundledEditors();
   if (bundled !== undefined) return bundled;
   throw new SeprogError(

@@ -1,6 +1,6 @@
-import type { Edit } from "../bench/edit_session.js";
 import { loadJsonl } from "../data/datasets/jsonl.js";
 import { SeprogError } from "../errors.js";
+import type { Edit } from "../evaluation/plain_edits.js";
 
 /** The edits that arguments ask for: one pair, or a file. Throws CONFIG_INVALID unless exactly one is given. */
 export async function readEditRequests({

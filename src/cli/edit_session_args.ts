@@ -1,21 +1,23 @@
 import { EditSession } from "../bench/edit_session.js";
-
+import { parseOverrides } from "../config/overrides.js";
 import { type EngineArgs, engineChoice } from "./engine_choice.js";
 
 export interface EditSessionArgs extends EngineArgs {
   readonly editor?: string | undefined;
+  readonly set: readonly string[];
   readonly memory?: string | undefined;
   readonly model?: string | undefined;
 }
 
 /** Opens what the arguments name, works with it and closes it. */
 export async function withEditSession<Result>(
-  { editor, memory, model, ...engine }: EditSessionArgs,
+  { editor, set, memory, model, ...engine }: EditSessionArgs,
   options: { readonly memoryMustExist: boolean; readonly keepEdits?: boolean; readonly signal: AbortSignal },
   work: (session: EditSession) => Promise<Result>,
 ): Promise<Result> {
   await using session = await EditSession.open({
-    editorDirectory: editor,
+    editor,
+    editorOptions: parseOverrides(set),
     memoryFile: memory,
     model,
     engine: engineChoice(engine),

@@ -95,6 +95,12 @@ export const trainingSpec = (spec: EditorSpec): EditorSpec =>
 export const coreSpec = (spec: EditorSpec): Partial<EditorSpec> => definitionOf(spec).coreSpec(spec);
 export const useOf = (spec: EditorSpec): EditorUse => definitionOf(spec).useOf(spec);
 
+/** Kinds with nothing to learn before the first edit. */
+export const untrainedKinds = (): readonly string[] =>
+  Object.values<EditorDefinition>(EDITORS)
+    .filter(({ kind, spec, isTrained }) => !isTrained(spec.parse({ kind })))
+    .map(({ kind }) => kind);
+
 /** Names of the options of a kind; undefined for what is no kind. */
 export const optionNames = (kind: unknown): readonly string[] | undefined => {
   const found = Object.values<EditorDefinition>(EDITORS).find((definition) => definition.kind === kind);

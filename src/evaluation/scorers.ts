@@ -10,6 +10,7 @@ import type {
 } from "../native/addon.js";
 import type { GenerationForm } from "../tokenizers/answer_form.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
+import type { EditWords } from "../tokenizers/edit_text_form.js";
 import { editWords } from "../training/episode_source.js";
 import type { Figures } from "../training/events.js";
 
@@ -58,14 +59,17 @@ export interface Subject<Edited extends EditedScorer = EditedScorer> {
   apply(requests: EditRequests, options?: Call & { readonly onto?: Edited }): Promise<AppliedEdits<Edited>>;
 }
 
-export function editRequests({ edits }: Episode, codec: EditCodec): EditRequests {
+export const editRequests = ({ edits }: Episode, codec: EditCodec): EditRequests =>
+  requestsOfWords(edits.map(editWords), codec);
+
+export function requestsOfWords(edits: readonly EditWords[], codec: EditCodec): EditRequests {
   return {
     edits: {
       source: codec.sources(edits.map(({ x_e }) => x_e)),
       target: codec.targets(edits.map(({ y_e }) => y_e)),
     },
-    editText: codec.editTexts(edits.map(editWords)),
-    ...codec.editPrefixes(edits.map(editWords)),
+    editText: codec.editTexts(edits),
+    ...codec.editPrefixes(edits),
     labels: edits.map(({ x_e, y_e }) => `${x_e} >> ${y_e}`),
   };
 }

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { parseJsonLines } from "../data/json_lines.js";
 import { Problems } from "../data/problems.js";
+import type { Edit } from "../evaluation/plain_edits.js";
 import { writeFileAtomically } from "../files.js";
-import type { Edit } from "./edit.js";
 
 const editSchema = z.strictObject({ question: z.string(), answer: z.string() });
 

@@ -1,8 +1,6 @@
+import { type Edit, plainEditRequests } from "../evaluation/plain_edits.js";
 import type { Editor as NativeEditor, Model as NativeModel } from "../native/engine.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
-import type { EditWords } from "../tokenizers/edit_text_form.js";
-import { answerAll } from "./answers.js";
-import { type Edit, editLabel, toEditText } from "./edit.js";
 import { EditedModel } from "./edited_model.js";
 import { Memory } from "./memory.js";
 
@@ -56,27 +54,9 @@ export class Editor implements AsyncDisposable {
     edits: readonly Edit[],
     { onto, ...options }: Call & { readonly onto?: EditedModel } = {},
   ): Promise<EditedModel> {
-    const texts = await this.#withPredictions(edits, options);
-    const requests = {
-      edits: {
-        source: this.#codec.sources(edits.map(({ question }) => question)),
-        target: this.#codec.targets(edits.map(({ answer }) => answer)),
-      },
-      editText: this.#codec.editTexts(texts),
-      ...this.#codec.editPrefixes(texts),
-      labels: edits.map(editLabel),
-    };
+    const requests = await plainEditRequests(edits, this.#base, this.#codec, options);
     const { model } = await this.#native.edit(requests, onto?.native ?? this.#base, options);
     return new EditedModel(model, this.#codec);
-  }
-
-  /** The edits in words, with what the base says to their questions where the editor reads that. */
-  async #withPredictions(edits: readonly Edit[], options: Call = {}): Promise<EditWords[]> {
-    const words = edits.map(toEditText);
-    if (!this.#codec.needsPrediction) return words;
-    const questions = edits.map(({ question }) => question);
-    const answers = await answerAll(this.#base, this.#codec, questions, options);
-    return words.map((edit, i) => ({ ...edit, prediction: answers[i]?.text ?? "" }));
   }
 
   dispose(): Promise<void> {

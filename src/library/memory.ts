@@ -1,7 +1,7 @@
+import { type Edit, editLabel, toEditText } from "../evaluation/plain_edits.js";
 import type { MemoryRow } from "../native/addon.js";
 import type { EditMemory as NativeEditMemory } from "../native/engine.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
-import { type Edit, editLabel, toEditText } from "./edit.js";
 
 interface Call {
   readonly signal?: AbortSignal;

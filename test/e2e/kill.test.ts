@@ -6,8 +6,11 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
+import { EditSession } from "../../src/bench/edit_session.js";
 import { trainFromSuite } from "../../src/bench/train_run.js";
-import { readTrained } from "../../src/training/trained_editors.js";
+import { type Edit, editLabel } from "../../src/evaluation/plain_edits.js";
+import { openEngine } from "../../src/index.js";
+import { readTrained, type TrainedEditor } from "../../src/training/trained_editors.js";
 import { childScript, requireBuiltPackage } from "../support/built_package.js";
 import { type Ended, runProgram, startProgram } from "../support/program.js";
 import { suiteOf } from "../support/suite_of.js";
@@ -64,6 +67,14 @@ async function killed(args: readonly string[], moment: Moment): Promise<Ended> {
   return ended;
 }
 
+/** In this process, from the newest checkpoint if there is one. */
+const trainHere = (method: keyof typeof METHODS, out: string): Promise<TrainedEditor> =>
+  trainFromSuite(suiteOf(contentOf(method)), {
+    outDirectory: world.path(out),
+    engine: TINY_ENGINE,
+    fresh: false,
+  });
+
 /** Name and SHA-256 of every file below a folder; none if it is not there. */
 function filesOf(folder: string): Record<string, string> {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
@@ -118,13 +129,8 @@ describe("a killed training", () => {
       expect(readdirSync(work)).toContain("step-00000008");
       expect(readdirSync(world.folder)).not.toContain(out);
 
-      expect(await run(train)).toContain("Trained");
-      const whole = await trainFromSuite(suiteOf(contentOf(method)), {
-        outDirectory: world.path(`${method}-whole`),
-        engine: TINY_ENGINE,
-        fresh: false,
-      });
-      const parts = await readTrained(world.path(out));
+      const parts = await trainHere(method, out);
+      const whole = await trainHere(method, `${method}-whole`);
       expect({ ...parts.training, wallMs: 0 }).toEqual({ ...whole.training, wallMs: 0 });
       expect(parts.fingerprint).toBe(whole.fingerprint);
       const { "/trained.json": _, ...partsFiles } = filesOf(world.path(out));
@@ -140,8 +146,69 @@ describe("a killed training", () => {
     const { signal } = await killed(train, { call: "rename", target: "^enn-late$", when: "before" });
     expect(signal).toBe("SIGKILL");
     expect(readdirSync(world.folder)).not.toContain("enn-late");
-    await run(train);
-    const late = await readTrained(world.path("enn-late"));
+    const late = await trainHere("enn", "enn-late");
     expect(late.fingerprint).toBe((await readTrained(world.path("enn-whole"))).fingerprint);
+  });
+});
+
+describe("a killed edit", () => {
+  const QUESTIONS = ["The capital of Arden is", "Corvia has its capital at"];
+
+  async function baseAnswers(): Promise<unknown> {
+    await using engine = await openEngine(TINY_ENGINE);
+    await using model = await engine.loadModel(world.path("model"));
+    return await model.askAll(QUESTIONS);
+  }
+
+  it.each([
+    // The core writes the rows of a memory; words are written here.
+    ["seprog", { call: "mkdir", target: "^kept$", when: "after" }],
+    ["serac", { call: "rename", target: "^serac\\.edits$", when: "before" }],
+  ] as const)("leaves the edits before it or with it, and the base: %s", async (kind, moment) => {
+    const before = await baseAnswers();
+    const editor = world.path(`${kind}-parts`);
+    const memoryFile = world.path("kept", `${kind}.edits`);
+    const open = () => EditSession.open({ editor, memoryFile, memoryMustExist: false, engine: TINY_ENGINE });
+    const labels = async (session: EditSession) => (await session.list()).map(({ label }) => label);
+    const [arden, corvia, lumen] = ["Arden", "Corvia", "Lumen"].map((land) => ({
+      question: `The capital of ${land} is`,
+      answer: "Oslo",
+    })) as [Edit, Edit, Edit];
+    {
+      await using session = await open();
+      await session.add([arden]);
+    }
+    const add = ["edit", "add", "--editor", editor, "--memory", memoryFile, corvia.question, corvia.answer];
+    const { signal, stderr } = await killed(add, moment);
+    expect(signal, stderr).toBe("SIGKILL");
+
+    await using session = await open();
+    const kept = await labels(session);
+    expect([[editLabel(arden)], [editLabel(arden), editLabel(corvia)]]).toContainEqual(kept);
+    await session.add([lumen]);
+    expect(await labels(session)).toEqual([...kept, editLabel(lumen)]);
+    expect(await baseAnswers()).toEqual(before);
+    expect(filesOf(world.path("model"))).toEqual(baseFiles);
+  });
+
+  it("costs its cell alone where a bench fine-tunes: the cell is not there, and then it is the same", async () => {
+    const bench = (name: string) => ["bench", "--suite", suiteFile("ft"), "--out", `runs/${name}`];
+    const cell = (name: string): string => {
+      const cells = world.path("runs", name, "cells");
+      return join(cells, ...readdirSync(cells));
+    };
+    const { status, stderr } = await killed(bench("parts"), {
+      call: "rename",
+      target: "^result\\.json$",
+      when: "before",
+    });
+    expect(status, stderr).toBe(1);
+    expect(stderr).toContain("SIGKILL");
+    expect(readdirSync(cell("parts"))).not.toContain("result.json");
+    await run(bench("parts"));
+    await run(bench("whole"));
+    const edits = (name: string) => readFileSync(join(cell(name), "edits.jsonl"), "utf8");
+    expect(edits("parts")).toBe(edits("whole"));
+    expect(filesOf(world.path("model"))).toEqual(baseFiles);
   });
 });

@@ -1,10 +1,15 @@
 // Every kind of method on one tiny world: trained where it learns, measured, resumed, one edit on top of another.
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { EditSession } from "../../src/bench/edit_session.js";
 import { suiteCells } from "../../src/bench/grid.js";
 import { ContentHashes, editorOrigin } from "../../src/bench/identity.js";
 import { trainToFolder } from "../../src/bench/train_run.js";
+import { parseOverrides } from "../../src/config/overrides.js";
+import { readTrained } from "../../src/training/trained_editors.js";
 import { requireBuiltPackage } from "../support/built_package.js";
+import { runProgram } from "../support/program.js";
 import { suiteOf } from "../support/suite_of.js";
 import { runTinySuite, type TinyRun } from "../support/tiny_bench.js";
 import { TINY_ENGINE, TinyWorld } from "../support/tiny_world.js";
@@ -111,6 +116,98 @@ describe("methods of every kind", () => {
     const report = await readFile(run.reports.markdown, "utf8");
     for (const text of ["ES and DD of every method", "Paired tests", "What editing took: ft", "tuned"])
       expect(report).toContain(text);
+  });
+});
+
+describe("edits that are kept in a file", () => {
+  const arden = { question: "The capital of Arden is", answer: "Berlin" };
+  const corvia = { question: "The capital of Corvia is", answer: "Oslo" };
+
+  /** By name: where the first suite left its trained editors; kinds without a training are their own. */
+  async function editors(): Promise<Map<string, string>> {
+    const folder = world.path("methods", "editors");
+    const paths = (await readdir(folder)).map((name) => join(folder, name));
+    const named = paths.map(async (path) => [(await readTrained(path)).methodName, path] as const);
+    return new Map([
+      ...(await Promise.all(named)),
+      ["ft", "ft"],
+      ["lookup", "lookup"],
+      ["nearest", "nearest"],
+    ]);
+  }
+
+  const open = (editor: string, memoryFile: string) =>
+    EditSession.open({
+      editor,
+      ...(UNTRAINED.includes(editor) && { model: world.path("model") }),
+      editorOptions: editor === "ft" ? parseOverrides(["editLearningRate=3e-3"]) : [],
+      memoryFile,
+      memoryMustExist: false,
+      engine: TINY_ENGINE,
+    });
+
+  it.each(["seprog", "enn", "slag", "mend", "serac", "ft", "lookup", "nearest"])(
+    "are there again in the next session, and can be taken back: %s",
+    async (name) => {
+      const editor = (await editors()).get(name) ?? "";
+      const file = world.path(`${name}.edits`);
+      const questions = [arden.question, corvia.question, "The capital of Pellia is"];
+      const asked = await (async () => {
+        await using session = await open(editor, file);
+        expect(await session.add([arden, corvia])).toEqual([1, 2]);
+        return await session.ask(questions);
+      })();
+      await using again = await open(editor, file);
+      expect((await again.list()).map(({ id, label }) => [id, label])).toEqual([
+        [1, "The capital of Arden is >> Berlin"],
+        [2, "The capital of Corvia is >> Oslo"],
+      ]);
+      expect(await again.ask(questions)).toEqual(asked);
+      expect(asked.map(({ edits }) => edits)).toEqual([2, 2, 2]);
+      if (name === "lookup" || name === "ft")
+        expect(asked.slice(0, 2).map(({ edited }) => edited)).toEqual(["Berlin", "Oslo"]);
+      const decides = ["seprog", "serac", "lookup", "nearest"].includes(name);
+      expect(asked[0]?.gate === null).toBe(!decides);
+      if (decides) expect(asked[0]?.edit?.id).toBe(1);
+
+      await expect(again.remove([1, 7])).rejects.toMatchObject({ code: "DATA_INVALID" });
+      await again.remove([1, 2]);
+      for (const { base, edited, edits, gate } of await again.ask(questions))
+        expect([edited, edits, gate]).toEqual([base, 0, null]);
+      expect(await again.add([corvia])).toEqual([3]);
+    },
+  );
+
+  it("are asked about by the program, whatever keeps them", async () => {
+    const run = (args: readonly string[]) => runProgram([...args, "--threads", "1"], { cwd: world.folder });
+    const serac = ["--editor", (await editors()).get("serac") ?? "", "--memory", "kept.json"];
+    await run(["edit", "add", ...serac, arden.question, arden.answer]);
+    expect(await run(["edit", "list", ...serac])).toBe("    1  The capital of Arden is → Berlin\n");
+    const said = JSON.parse(await run(["ask", ...serac, "--json", arden.question]));
+    expect(said).toMatchObject({ base: "London", edits: 1, edit: { id: 1 } });
+    expect(said.gate).toBeGreaterThan(0);
+    const tuned = ["--editor", "ft", "--model", "model", "--set", "editLearningRate=3e-3"];
+    expect(
+      await run(["ask", ...tuned, "--edit", "The capital of Arden is=Berlin", arden.question]),
+    ).toContain("edited: Berlin\n  no gate: 1 edit in the weights");
+  });
+
+  it("are refused where they are no edits, or options no options", async () => {
+    await writeFile(world.path("broken.json"), '{"schemaVersion": 1, "nextId": 1, "edits": [{"id": 1}]}');
+    await expect(open("lookup", world.path("broken.json"))).rejects.toMatchObject({
+      code: "CHECKPOINT_INVALID",
+      message: expect.stringContaining("edits.0.question"),
+    });
+    const openWith = (options: object) =>
+      EditSession.open({ memoryMustExist: false, engine: TINY_ENGINE, ...options });
+    await expect(openWith({ editor: "ft" })).rejects.toThrow("`--model`");
+    await expect(
+      openWith({ editor: "ft", model: world.path("model"), editorOptions: parseOverrides(["rate=1"]) }),
+    ).rejects.toThrow("unknown option `rate`");
+    const seprog = (await editors()).get("seprog");
+    await expect(
+      openWith({ editor: seprog, editorOptions: parseOverrides(["lambda=1"]) }),
+    ).rejects.toMatchObject({ code: "CONFIG_INVALID" });
   });
 });
 

@@ -1,7 +1,14 @@
 import type { EditSession, SideBySide } from "../../bench/edit_session.js";
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
-import { deviceOption, editorOption, memoryOption, modelOption, threadsOption } from "../options.js";
+import {
+  deviceOption,
+  editorOption,
+  editorSetOption,
+  memoryOption,
+  modelOption,
+  threadsOption,
+} from "../options.js";
 
 export const ask = defineCommand({
   command: "ask [questions..]",
@@ -18,6 +25,7 @@ export const ask = defineCommand({
   positionals: { questions: { type: "string", array: true, describe: "What is asked" } },
   options: {
     editor: editorOption,
+    set: editorSetOption,
     memory: memoryOption,
     edit: {
       type: "string",
@@ -70,11 +78,15 @@ function printJson(answer: SideBySide): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 
-function printBlock({ question, base, edited, gate, edit }: SideBySide): void {
+function printBlock(answer: SideBySide): void {
+  const { question, base, edited } = answer;
   const width = Math.max(12, base.length + 2);
-  const why =
-    gate === null
-      ? "no edits"
-      : `gate ${gate.toFixed(3)} ${gate > 0.5 ? "on" : "off"}${edit === null ? "" : `, nearest edit ${edit.id}: ${edit.label.replace(" >> ", " → ")}`}`;
-  process.stdout.write(`${question}\n  base: ${base.padEnd(width)}edited: ${edited}\n  ${why}\n`);
+  process.stdout.write(`${question}\n  base: ${base.padEnd(width)}edited: ${edited}\n  ${why(answer)}\n`);
+}
+
+function why({ edits, gate, edit }: SideBySide): string {
+  if (edits === 0) return "no edits";
+  if (gate === null) return `no gate: ${edits} ${edits === 1 ? "edit" : "edits"} in the weights`;
+  const nearest = edit === null ? "" : `, nearest edit ${edit.id}: ${edit.label.replace(" >> ", " → ")}`;
+  return `gate ${gate.toFixed(3)} ${gate > 0.5 ? "on" : "off"}${nearest}`;
 }

@@ -1,10 +1,18 @@
 import { defineCommand, defineGroup } from "../command.js";
 import { interruptible } from "../interrupt.js";
-import { deviceOption, editorOption, memoryOption, modelOption, threadsOption } from "../options.js";
+import {
+  deviceOption,
+  editorOption,
+  editorSetOption,
+  memoryOption,
+  modelOption,
+  threadsOption,
+} from "../options.js";
 import { wholeNumber } from "../usage_error.js";
 
 const shared = {
   editor: editorOption,
+  set: editorSetOption,
   memory: { ...memoryOption, demandOption: true },
   model: modelOption,
   device: deviceOption,
