@@ -4,8 +4,9 @@ import { columnHelp } from "./document.js";
 import { escapeHtml } from "./escape.js";
 import { renderSvg } from "./render.js";
 
-/** Text longer than this wraps inside its cell. */
+/** Text longer than this wraps inside its cell; names of rows stay in sight while a table scrolls, and wrap sooner. */
 const LONGEST_ON_ONE_LINE = 34;
+const LONGEST_NAME = 20;
 
 /** A table that scrolls inside itself, by keyboard too; rows of means stay at its foot however it is sorted. */
 export function tableCard(table: ResultTable): string {
@@ -17,27 +18,30 @@ export function tableCard(table: ResultTable): string {
       .filter((row) => row.isMean === isMean)
       .map(
         (row) =>
-          `<tr><th scope="row"${proseClass(row.label)}>${escapeHtml(row.label)}</th>${row.cells.map(cellHtml).join("")}</tr>`,
+          `<tr><th scope="row"${proseClass(row.label, LONGEST_NAME)}>${escapeHtml(row.label)}</th>${row.cells.map(cellHtml).join("")}</tr>`,
       )
       .join("");
   const means = rowsOf(true);
   const isSortable = table.rows.filter((row) => !row.isMean).length > 1;
   const title = escapeHtml(table.title);
-  return `<section class="card"><h3>${title}</h3><div class="scroll" role="region" tabindex="0" aria-label="${title}"><table${isSortable ? ' class="sortable"' : ""}><thead><tr><th scope="col">${escapeHtml(table.corner)}</th>${head}</tr></thead><tbody>${rowsOf(false)}</tbody>${means === "" ? "" : `<tfoot>${means}</tfoot>`}</table></div></section>`;
+  return `<section class="card"><h3>${headingHtml(table.title)}</h3><div class="scroll" role="region" tabindex="0" aria-label="${title}"><table${isSortable ? ' class="sortable"' : ""}><thead><tr><th scope="col">${escapeHtml(table.corner)}</th>${head}</tr></thead><tbody>${rowsOf(false)}</tbody>${means === "" ? "" : `<tfoot>${means}</tfoot>`}</table></div></section>`;
 }
+
+/** `K = 64` stays on one line. */
+const headingHtml = (text: string): string => escapeHtml(text).replaceAll(" = ", "&nbsp;=&nbsp;");
 
 function cellHtml({ value, interval, order }: ResultCell): string {
   const key = order === undefined ? "" : ` data-order="${order}"`;
-  return `<td${key}${proseClass(value)}>${escapeHtml(value)}${interval === null ? "" : `<small>${escapeHtml(interval)}</small>`}</td>`;
+  return `<td${key}${proseClass(value, LONGEST_ON_ONE_LINE)}>${escapeHtml(value)}${interval === null ? "" : `<small>${escapeHtml(interval)}</small>`}</td>`;
 }
 
-const proseClass = (text: string): string => (text.length > LONGEST_ON_ONE_LINE ? ' class="prose"' : "");
+const proseClass = (text: string, longest: number): string => (text.length > longest ? ' class="prose"' : "");
 
 /** @param id tells the plots of one page apart */
 export async function chartFigure(chart: Chart, id: string): Promise<string> {
   const svg = await renderSvg(chart.spec, id);
   const label = escapeHtml(`${chart.title}. ${chart.note}`);
-  return `<figure class="card chart"><h3>${escapeHtml(chart.title)}</h3><p>${escapeHtml(chart.note)}</p>${chartLegend(chart.legend)}${svg.replace("<svg ", `<svg role="img" aria-label="${label}" `)}</figure>`;
+  return `<figure class="card chart"><h3>${headingHtml(chart.title)}</h3><p>${escapeHtml(chart.note)}</p>${chartLegend(chart.legend)}${svg.replace("<svg ", `<svg role="img" aria-label="${label}" `)}</figure>`;
 }
 
 function chartLegend(entries: readonly LegendEntry[]): string {

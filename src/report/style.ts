@@ -38,12 +38,12 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; }
 th:first-child { text-align: left; position: sticky; left: 0; background: var(--card); }
-tbody th, tfoot th { color: var(--ink); font-weight: 400; white-space: normal; min-width: 6em; max-width: 15em; overflow-wrap: break-word; }
+tbody th, tfoot th { color: var(--ink); font-weight: 400; }
 th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; }
 th button::after { content: " ↕"; opacity: 0.5; }
 th[aria-sort=ascending] button::after { content: " ↑"; opacity: 1; }
 th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
-th.prose { min-width: 11em; }
+th.prose { white-space: normal; min-width: 9em; overflow-wrap: break-word; }
 td.prose { white-space: normal; min-width: 22em; }
 td small { display: block; color: var(--soft); font-size: 12px; }
 tfoot td, tfoot th { font-weight: 600; border-bottom: 0; border-top: 2px solid var(--line); }

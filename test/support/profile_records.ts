@@ -94,7 +94,7 @@ export function profileRecord(
       [
         phase("host.batch", "host", 0.1 * ms, host),
         phase("apply.edit_encode", "edit", 0.3 * ms),
-        phase("answer.encode", "forward", 0.2 * ms),
+        phase("answer.encode", "answer", 0.2 * ms),
         phase("answer.decode", "answer", 0.3 * ms),
         phase("rest", "rest", 0.1 * ms, host),
       ],

@@ -17,7 +17,7 @@ import { costTable, ratioTable, scopeTable } from "../../src/report/profile/cost
 import { costPerEditMs, editCostTable, oneOffTable } from "../../src/report/profile/edit_costs.js";
 import { paretoFront } from "../../src/report/profile/front_charts.js";
 import { profileHeadline } from "../../src/report/profile/headline.js";
-import { groupMs, operationOf, phaseFigures, wholeFigures } from "../../src/report/profile/operations.js";
+import { operationOf, partMs, phaseFigures, wholeFigures } from "../../src/report/profile/operations.js";
 import { phaseTables } from "../../src/report/profile/phase_tables.js";
 import { profileCsv } from "../../src/report/profile/profile_csv.js";
 import { profileDocument } from "../../src/report/profile/profile_document.js";
@@ -237,7 +237,7 @@ describe("a cell", () => {
       ["train.update", 10],
     ]);
     expect(figures.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9);
-    expect([...groupMs(step).values()].reduce((sum, ms) => sum + ms, 0)).toBeCloseTo(100, 9);
+    expect([...partMs(step).values()].reduce((sum, ms) => sum + ms, 0)).toBeCloseTo(100, 9);
     expect(wholeFigures(step)).toMatchObject({ name: "whole", share: 1, peakBytes: 200 * MiB });
     // The slowest 5 % of 20 times around 100 ms: 96 … 104.
     expect(wholeFigures(step).p95Ms).toBeCloseTo(104, 0);
@@ -363,8 +363,8 @@ describe("plots", () => {
       spanEndMs: [10, 20, 30],
     };
     expect(bandsOf(twice, timeline, 30)).toEqual([
-      { group: "forward", beginMs: 0, endMs: 20 },
-      { group: "update", beginMs: 20, endMs: 30 },
+      { part: "forward", beginMs: 0, endMs: 20 },
+      { part: "update", beginMs: 20, endMs: 30 },
     ]);
   });
 
@@ -392,7 +392,7 @@ describe("plots", () => {
     const svg = await figureSvg(chart, "#123456");
     expect(svg).toMatch(/^<svg xmlns="[^"]+" width="\d+" height="\d+"/);
     expect(svg).toContain("A &lt;title&gt;");
-    expect(svg).toContain("edit or inner loop");
+    for (const part of ["edit or inner loop", "encode", "decode"]) expect(svg).toContain(`>${part}<`);
     expect(svg).toContain("seprog, training");
     expect(svg).not.toContain("currentColor");
     expect(figureName("Memory over time: seprog, K = 64")).toBe("memory-over-time-seprog-k-64");

@@ -1,6 +1,6 @@
 import type { OperationSamples } from "../../profile/record.js";
 import type { Chart } from "../charts.js";
-import { groupMs, OPERATIONS, type OperationName, operationOf } from "./operations.js";
+import { OPERATIONS, type OperationName, operationOf, partMs } from "./operations.js";
 import { MEMORY_PARTS, PHASE_PARTS } from "./parts.js";
 import { recordsAt, type Setting } from "./settings.js";
 import { type Bar, stackedBars } from "./stacked_bars.js";
@@ -10,7 +10,7 @@ const SHOWN: readonly OperationName[] = ["trainStep", "inScope"];
 /** Where the time of training and of inference goes: bars of methods in milliseconds, and as shares of each. */
 export function timeBars(setting: Setting, K: number): Chart[] {
   return SHOWN.flatMap((name) => {
-    const bars = barsOf(setting, K, name, groupMs);
+    const bars = barsOf(setting, K, name, partMs);
     const title = `Time, ${OPERATIONS[name]}, K = ${K}`;
     const shared = { parts: PHASE_PARTS, note: `${setting.title}. Median, split by what the phases do.` };
     return [

@@ -1,5 +1,5 @@
 import type { Chart } from "../charts.js";
-import { groupMs, operationOf } from "./operations.js";
+import { operationOf, partMs } from "./operations.js";
 import { PHASE_PARTS } from "./parts.js";
 import type { ProfileRun } from "./profile_run.js";
 import { recordsAt, settingsOf } from "./settings.js";
@@ -14,7 +14,7 @@ export function profileHeadline({ records }: Pick<ProfileRun, "records">, title?
     (["trainStep", "inScope"] as const).flatMap((name) => {
       const operation = operationOf(record, name);
       const label = `${record.method}, ${name === "trainStep" ? "training" : "inference"}`;
-      return operation === null ? [] : [{ label, parts: groupMs(operation) }];
+      return operation === null ? [] : [{ label, parts: partMs(operation) }];
     }),
   );
   return stackedBars(bars, {

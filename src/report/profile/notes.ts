@@ -1,7 +1,7 @@
 import { median } from "../../metrics/median_ratio.js";
 import type { ProfileRecord } from "../../profile/record.js";
 import { groupBy } from "../group_by.js";
-import { groupMs, OPERATION_NAMES, OPERATIONS, operationOf } from "./operations.js";
+import { OPERATION_NAMES, OPERATIONS, operationOf, partMs } from "./operations.js";
 import type { ProfileRun } from "./profile_run.js";
 
 /** What a reader should know beside the figures: what is missing and why, and whether the phases make up the whole. */
@@ -58,7 +58,7 @@ function phaseSums(records: readonly ProfileRecord[]): string[] {
       const operation = operationOf(record, name);
       if (operation === null) return [];
       const named =
-        [...groupMs(operation).values()].reduce((total, ms) => total + ms, 0) / median(operation.wallMs);
+        [...partMs(operation).values()].reduce((total, ms) => total + ms, 0) / median(operation.wallMs);
       return Math.abs(1 - named) <= MOST_MISSED
         ? []
         : [

@@ -2,6 +2,8 @@ import { type Estimate, medianEstimate, quantile } from "../../metrics/bootstrap
 import { median } from "../../metrics/median_ratio.js";
 import type { NotApplicable, OperationSamples, PhaseSamples, ProfileRecord } from "../../profile/record.js";
 
+import { partOf } from "./parts.js";
+
 type FlopCounts = NonNullable<OperationSamples["flops"]>;
 
 /** The operations of a record, and what tables call them. */
@@ -90,16 +92,17 @@ function timesOf({ wallMs, deviceMs }: Pick<PhaseSamples, "wallMs" | "deviceMs">
 }
 
 /**
- * What a stacked bar of the operation is made of, milliseconds by group of phases: shares of the total time, scaled to
- * the median of the whole.
+ * What a stacked bar of the operation is made of, milliseconds by part: shares of the total time, scaled to the median of
+ * the whole.
  */
-export function groupMs(operation: OperationSamples): Map<string, number> {
+export function partMs(operation: OperationSamples): Map<string, number> {
   const whole = sum(operation.wallMs);
   const middle = median(operation.wallMs);
-  const groups = new Map<string, number>();
-  for (const { group, wallMs } of operation.phases) {
-    const share = whole > 0 ? sum(wallMs) / whole : 0;
-    groups.set(group, (groups.get(group) ?? 0) + share * middle);
+  const parts = new Map<string, number>();
+  for (const phase of operation.phases) {
+    const share = whole > 0 ? sum(phase.wallMs) / whole : 0;
+    const part = partOf(phase);
+    parts.set(part, (parts.get(part) ?? 0) + share * middle);
   }
-  return groups;
+  return parts;
 }

@@ -1,23 +1,35 @@
-import type { PhaseGroup } from "../../profile/record.js";
+import type { PhaseSamples } from "../../profile/record.js";
 import type { Parts } from "./stacked_bars.js";
 
-const GROUPS: readonly PhaseGroup[] = [
-  "forward",
-  "backward",
-  "edit",
-  "update",
-  "answer",
-  "host",
-  "load",
-  "rest",
-];
+/** What answering a question consists of; other phases of it are shown as answering. */
+const ANSWER_STEPS = ["encode", "retrieve", "classify", "prompt", "decode"];
 
-/** Groups of phases, as plots of time stack and colour them. */
+/** Parts of a training step and of inference, as plots of time stack and colour them: their order gives the colours. */
 export const PHASE_PARTS: Parts = {
-  names: GROUPS,
+  names: [
+    "forward",
+    "backward",
+    "edit",
+    "update",
+    "encode",
+    "retrieve",
+    "classify",
+    "prompt",
+    "load",
+    "decode",
+    "answer",
+    "host",
+    "rest",
+  ],
   rest: "rest",
-  labels: { edit: "edit or inner loop", host: "host batch", load: "loading" },
+  labels: { edit: "edit or inner loop", load: "loading", answer: "answering" },
 };
+
+/** The part that a phase is shown as: its group, or its step of answering. */
+export function partOf({ name, group }: Pick<PhaseSamples, "name" | "group">): string {
+  const step = name.slice(name.indexOf(".") + 1);
+  return group === "answer" && ANSWER_STEPS.includes(step) ? step : group;
+}
 
 /** Roles of allocations, as plots of memory stack and colour them. */
 export const MEMORY_PARTS: Parts = {
@@ -30,8 +42,8 @@ export const MEMORY_PARTS: Parts = {
     "kvCache",
     "editMemory",
     "editor",
-    "workspace",
     "other",
+    "workspace",
   ],
   rest: "other",
   labels: {

@@ -1,7 +1,7 @@
 import type { OperationSamples, ProfileRecord, Timeline } from "../../profile/record.js";
 import { type Chart, frame, INK } from "../charts.js";
 import { OPERATIONS, type OperationName, operationOf } from "./operations.js";
-import { PHASE_PARTS } from "./parts.js";
+import { PHASE_PARTS, partOf } from "./parts.js";
 import { partColor, partLabel } from "./stacked_bars.js";
 
 const SHOWN: readonly OperationName[] = ["trainStep", "inScope"];
@@ -20,7 +20,7 @@ export function timelineCharts(record: ProfileRecord): Chart[] {
 }
 
 export interface Band {
-  readonly group: string;
+  readonly part: string;
   readonly beginMs: number;
   readonly endMs: number;
 }
@@ -33,12 +33,13 @@ export function bandsOf(operation: OperationSamples, timeline: Timeline, endMs: 
     (a, b) => (timeline.spanBeginMs[a] ?? 0) - (timeline.spanBeginMs[b] ?? 0),
   );
   for (const i of order) {
-    const group = operation.phases[timeline.spanPhase[i] ?? -1]?.group ?? "rest";
+    const phase = operation.phases[timeline.spanPhase[i] ?? -1];
+    const part = phase === undefined ? PHASE_PARTS.rest : partOf(phase);
     const [beginMs = 0, end = 0] = [timeline.spanBeginMs[i], timeline.spanEndMs[i]];
     const last = bands.at(-1);
-    if (last?.group === group && beginMs - last.endMs < gapMs)
+    if (last?.part === part && beginMs - last.endMs < gapMs)
       bands[bands.length - 1] = { ...last, endMs: Math.max(last.endMs, end) };
-    else bands.push({ group, beginMs, endMs: end });
+    else bands.push({ part, beginMs, endMs: end });
   }
   return bands.filter(({ beginMs, endMs: end }) => end - beginMs >= gapMs / 4);
 }
@@ -71,7 +72,7 @@ function timelineChart(
   const bands = bandsOf(operation, timeline, endMs);
   const samples = highestPerColumn(timeline, endMs).map(({ ms, bytes }) => ({ ms, MiB: bytes / 2 ** 20 }));
   const top = Math.max(...samples.map(({ MiB }) => MiB), 1) * 1.05;
-  const groups = PHASE_PARTS.names.filter((name) => bands.some(({ group }) => group === name));
+  const parts = PHASE_PARTS.names.filter((name) => bands.some(({ part }) => part === name));
   const x = (field: string) => ({
     field,
     type: "quantitative" as const,
@@ -82,9 +83,9 @@ function timelineChart(
   return {
     title: `Memory over time: ${record.method}, ${what}, K = ${record.K}`,
     note: "Bytes held by tensors in one repetition; colours say what ran.",
-    legend: groups.map((group) => ({
-      label: partLabel(PHASE_PARTS, group),
-      color: partColor(PHASE_PARTS, group),
+    legend: parts.map((part) => ({
+      label: partLabel(PHASE_PARTS, part),
+      color: partColor(PHASE_PARTS, part),
     })),
     spec: {
       ...frame(),
@@ -100,9 +101,9 @@ function timelineChart(
             y: { field: "low", type: "quantitative" as const },
             y2: { field: "high" },
             color: {
-              field: "group",
+              field: "part",
               type: "nominal" as const,
-              scale: { domain: groups, range: groups.map((group) => partColor(PHASE_PARTS, group)) },
+              scale: { domain: parts, range: parts.map((part) => partColor(PHASE_PARTS, part)) },
               legend: null,
             },
           },
