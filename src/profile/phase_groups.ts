@@ -7,10 +7,7 @@ export const BATCH_PHASE = "host.batch";
 /** What no phase claims. */
 export const REST_PHASE = "rest";
 
-/**
- * What the core's phases of a training step do, by their own names. A phase that works in chunks, forward and back again
- * for each, counts as forward: its FLOPs tell the two apart.
- */
+/** What the core's phases of a training step do, by their own names. */
 export const TRAIN_PHASES: Readonly<Record<string, PhaseGroup>> = {
   // Editing, and the inner loop.
   condition: "edit",
@@ -39,6 +36,9 @@ export const TRAIN_PHASES: Readonly<Record<string, PhaseGroup>> = {
   update: "update",
 };
 
+/** A backward pass within a phase that works in chunks, forward and back again for each. */
+const BACKWARD = "_backward";
+
 /** @param name `<call>.<phase>`, `host.<what>` or `rest` */
 export function phaseGroup(name: string): PhaseGroup {
   const [call = "", phase = ""] = name.split(".");
@@ -46,7 +46,7 @@ export function phaseGroup(name: string): PhaseGroup {
     case "host":
       return "host";
     case "train":
-      return TRAIN_PHASES[phase] ?? "rest";
+      return TRAIN_PHASES[phase] ?? backwardWithin(phase) ?? "rest";
     case "apply":
       // Fitting at edit time goes forward and back: all of it is editing.
       return "edit";
@@ -55,4 +55,11 @@ export function phaseGroup(name: string): PhaseGroup {
     default:
       return "rest";
   }
+}
+
+/** Of losses it is the gradient; of an inner loop or an edit it is part of editing. */
+function backwardWithin(phase: string): PhaseGroup | undefined {
+  if (!phase.endsWith(BACKWARD)) return undefined;
+  const within = TRAIN_PHASES[phase.slice(0, -BACKWARD.length)];
+  return within === "forward" ? "backward" : within;
 }

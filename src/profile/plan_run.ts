@@ -5,6 +5,7 @@ import { openEngine } from "../native/engine.js";
 import { assemble } from "./assemble.js";
 import { tensorBudget } from "./devices.js";
 import type { PlanJob } from "./job.js";
+import { largestBelow } from "./largest_below.js";
 import { inferenceOperation, trainStepOperation } from "./operations.js";
 import type { CellPlan, Comparison, PlannedCost, PlannedCosts } from "./plan_record.js";
 import { shapeWorkload } from "./prepared_cell.js";
@@ -96,17 +97,6 @@ const microBatchOf = (spec: EditorSpec): number | null => ("microBatch" in spec 
 
 const withMicroBatch = (spec: EditorSpec, microBatch: number): EditorSpec =>
   "microBatch" in spec ? { ...spec, microBatch } : spec;
-
-/** The largest number from 1 to below `limit` that `fits`, if peaks rise with it; null where 1 does not. */
-async function largestBelow(limit: number, fits: (n: number) => Promise<boolean>): Promise<number | null> {
-  let [fitting, tooLarge] = [0, limit];
-  while (tooLarge - fitting > 1) {
-    const middle = Math.floor((fitting + tooLarge) / 2);
-    if (await fits(middle)) fitting = middle;
-    else tooLarge = middle;
-  }
-  return fitting === 0 ? null : fitting;
-}
 
 function comparisonsOf(
   planned: PlannedCosts,

@@ -7,7 +7,7 @@ import type {
   RowViews,
   TokenRows,
 } from "../native/addon.js";
-import { packRows } from "../tokenizers/token_rows.js";
+import { packRows, unpackRows } from "../tokenizers/token_rows.js";
 import type { QuestionLengths, RequestLengths, RowLengths, ViewLengths } from "./row_lengths.js";
 import type { Asked, Questions, Workload } from "./workload.js";
 
@@ -46,16 +46,27 @@ export function randomWorkload(
     editText: rows(editText),
     ...(editPrefix && { editPrefix: rows(editPrefix) }),
   });
+  /** Inputs about edits share their words: a start that depends on data looks for that. */
+  const about = (editText: TokenRows, each: RequestLengths["edits"]): PairRows => {
+    const texts = unpackRows(editText);
+    const source = each.source.map((length, i) => {
+      const text = texts[i] ?? row(length);
+      return Int32Array.from({ length }, (_, at) => text[at % text.length] ?? firstId);
+    });
+    return { ...pairs(each), source: packRows(source) };
+  };
 
   const { trainStep } = lengths;
-  const batch: EpisodeBatch | null = trainStep && {
-    episodes: 1,
-    ...edits(trainStep),
-    inScope: pairs(trainStep.inScope),
-    outScope: pairs(trainStep.outScope),
-    ...(trainStep.inScopeViews && { inScopeViews: views(trainStep.inScopeViews) }),
-    ...(trainStep.outScopeViews && { outScopeViews: views(trainStep.outScopeViews) }),
-  };
+  const trained = trainStep && edits(trainStep);
+  const batch: EpisodeBatch | null = trainStep &&
+    trained && {
+      episodes: 1,
+      ...trained,
+      inScope: about(trained.editText, trainStep.inScope),
+      outScope: pairs(trainStep.outScope),
+      ...(trainStep.inScopeViews && { inScopeViews: views(trainStep.inScopeViews) }),
+      ...(trainStep.outScopeViews && { outScopeViews: views(trainStep.outScopeViews) }),
+    };
   const requests: EditRequests = {
     ...edits(lengths.requests),
     labels: lengths.requests.editText.map((_, i) => `edit ${i + 1}`),
