@@ -43,6 +43,8 @@ at::Tensor Moments::deviation_W() const { return (squares_W_ / static_cast<doubl
 
 Normaliser::Normaliser(const FactorMoments& moments, at::ScalarType type, const at::Device& device) {
   if (moments.u.count() < 2) {
+    // A planned editor has seen no rows; without a mean rows stay as they are, and as large.
+    if (device.is_meta()) return;
     fail(ErrorCode::Unsupported,
          "expected statistics of at least 2 factor rows for `editor.norm` but received " +
              std::to_string(moments.u.count()) + "; train the editor, or restore a trained one, first");
