@@ -161,9 +161,16 @@ describe("the tables of costs", () => {
       "0.500×",
       "100 MiB",
       "100 MiB",
+      "64 of 64",
+      "0 of 64",
       "10.0 GFLOP",
       "10.0 GFLOP",
     ]);
+  });
+
+  it("count inputs of methods without a gate as answered through the edits", () => {
+    const open = profileRecord("mend", 8, {}, { takenInScope: { inScope: null, outScope: null } });
+    expect(rowOf(scopeTable(settingOf([open]), 8), "mend").slice(5, 7)).toEqual(["8 of 8", "8 of 8"]);
   });
 
   it("stand apart for every model, data set and device", () => {

@@ -26,7 +26,7 @@ export interface Doubt {
 }
 
 /**
- * Times: two processes that do the same differ by so much on a quiet machine, whatever their repetitions say; of four and
+ * Times: repetitions of one process do not tell what differs between two, such as where its memory lies; and of four and
  * four repetitions the least likely order has a chance of 1 in 35. Shares: six equal signs have a chance of 1 in 32.
  */
 export const DOUBT_OF_TIMES: Doubt = { least: 0.02, fewest: 4 };

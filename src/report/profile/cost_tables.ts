@@ -81,6 +81,11 @@ export function scopeTable(setting: Setting, K: number): ResultTable {
       },
       { title: "in peak", help: "Highest bytes held by tensors with inputs in scope" },
       { title: "out peak", help: "Highest bytes held by tensors with inputs out of scope" },
+      {
+        title: "in, by edits",
+        help: "How many of the K inputs in scope were answered through the edits; compare times of those alone that did the same",
+      },
+      { title: "out, by edits", help: "How many of the inputs out of scope were answered through the edits" },
       { title: "in FLOPs", help: "Multiply-adds × 2 of matrix products with inputs in scope" },
       { title: "out FLOPs", help: "Multiply-adds × 2 of matrix products with inputs out of scope" },
     ],
@@ -96,6 +101,9 @@ export function scopeTable(setting: Setting, K: number): ResultTable {
           estimateCell(medianRatio(outMs, inMs), times),
           ...(["inScope", "outScope"] as const).map((operation) =>
             estimateCell(medianOf(record, { operation, samples: ({ peakBytes }) => peakBytes }), bytes),
+          ),
+          ...([record.takenInScope.inScope, record.takenInScope.outScope] as const).map((taken) =>
+            ordered(taken ?? record.K, (count) => `${count} of ${record.K}`),
           ),
           ...sides.map((side) => (side?.flops ? ordered(totalFlops(side.flops), flop) : EMPTY)),
         ],
