@@ -34,7 +34,8 @@ const std::unordered_map<std::string_view, size_t>& products() {
       {"aten::mm", 0}, {"aten::bmm", 0}, {"aten::dot", 0}, {"aten::vdot", 0},
       {"aten::addmm", 1}, {"aten::addmm_", 1}, {"aten::_addmm_activation", 1},
       {"aten::addmv", 1}, {"aten::addmv_", 1},
-      {"aten::baddbmm", 1}, {"aten::baddbmm_", 1}};
+      {"aten::baddbmm", 1}, {"aten::baddbmm_", 1},
+      {"aten::_int_mm", 0}};
   // clang-format on
   return *table;
 }

@@ -95,6 +95,11 @@ TEST(Flops, ProductsOfVectorsCount) {  // libtorch has them on no device without
   EXPECT_EQ(flopsOf([&] { at::matmul(a, b); }), (FlopCounts{18, 0, 0}));
 }
 
+TEST(Flops, ProductsOfEightBitCodesCountAlike) {
+  const at::Tensor a = at::ones({32, 64}, at::kChar), b = at::ones({64, 16}, at::kChar);
+  EXPECT_EQ(flopsOf([&] { at::_int_mm(a, b); }), (FlopCounts{2 * 32 * 64 * 16, 0, 0}));
+}
+
 TEST(Flops, TheMatrixLibraryMakesNoDifference) {
   const at::Tensor a = at::ones({64, 128}), b = at::ones({128, 256}), c = at::ones({4, 128, 64});
   const bool exact = at::globalContext().float32MatmulPrecision() == at::Float32MatmulPrecision::HIGHEST;
