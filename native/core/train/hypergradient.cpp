@@ -104,7 +104,8 @@ at::Tensor backThroughInner(const Architecture& family, const TensorTable& leave
     eachChunk(family, edited.front().device(), edits, loop.chunkRows, context,
               [&](const TokenBatch& source, const Targets& targets) {
                 const at::Tensor loss = weightedNll(family, weights, source, targets, weight);
-                const auto gradients = gradientsFor({loss}, edited, {}, {.recordGraph = true});
+                const auto gradients =
+                    gradientsFor({loss}, edited, {}, {.allowUnused = false, .recordGraph = true});
                 runBackward(gradients, direction);
               });
     if (first) break;
@@ -128,8 +129,8 @@ UnrolledInner unrolledInner(const Architecture& family, const TensorTable& leave
                 loss = weightedNll(family, original.with(W), source, targets, weight);
               });
     if (step == 0) inner.loss = loss.item<double>();
-    const auto gradients =
-        gradientsFor({loss}, tensorsOf(W, loop.edited), {}, {.recordGraph = !loop.firstOrder});
+    const auto gradients = gradientsFor({loss}, tensorsOf(W, loop.edited), {},
+                                        {.allowUnused = false, .recordGraph = !loop.firstOrder});
     for (size_t m = 0; m < loop.edited.size(); ++m) {
       at::Tensor& matrix = W.at(loop.edited[m]);
       matrix = matrix - loop.rates_M[static_cast<int64_t>(m)] * gradients[m];

@@ -161,7 +161,7 @@ Gradients embeddingLoss(const Model& classifier, const TokenRows& editText, cons
   const at::Tensor loss =
       sum.add(logSimilarity(rowsOf(pairs.rows, editText.rows()), rowsOf(pairs.edits, 0)), 0);
   if (!withGradients) return {};
-  const at::Tensor gradient_RD = gradientsFor({loss}, {v_RD}).front();
+  const at::Tensor gradient_RD = gradientsFor({loss}, {v_RD}, {}, {.allowUnused = false}).front();
   LeafSums gradients(classifier.weights);
   for (int64_t first = 0; first < texts.rows(); first += chunkRows) {
     context.checkCancelled();
