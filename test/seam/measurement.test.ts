@@ -90,6 +90,41 @@ test("a model's weights, an editor's parameters and their moments have roles of 
   expect(roles.kvCache).toBe(0);
 });
 
+test("detail counts the FLOPs of every phase, forward, backward and of second order", async () => {
+  const flopsOf = (measurement: Measurement | undefined) => {
+    if (measurement === undefined) throw new Error("expected a measurement");
+    return [measurement.total, ...measurement.phases].map(({ flops }) => {
+      if (flops === null) throw new Error("expected FLOPs");
+      return flops;
+    });
+  };
+  const whole = (measurement: Measurement | undefined) => {
+    const phases = flopsOf(measurement);
+    return {
+      forward: sumOf(phases.map(({ forward }) => forward)),
+      backward: sumOf(phases.map(({ backward }) => backward)),
+      secondOrder: sumOf(phases.map(({ secondOrder }) => secondOrder)),
+    };
+  };
+  const detail = { measure: "detail" } as const;
+  const once = whole((await model.score(tinyPairs(32, 16), detail)).measurement);
+  const twice = whole((await model.score(tinyPairs(64, 16), detail)).measurement);
+  expect(once.forward).toBeGreaterThan(0);
+  expect(twice).toEqual({ forward: 2 * once.forward, backward: 0, secondOrder: 0 });
+
+  const seprog = await engine.createEditor(TINY_EDITOR, model);
+  const enn = await engine.createEditor({ kind: "enn" }, model);
+  const rate = { learningRate: 0.001 };
+  const ofSeprog = whole((await seprog.trainStep(tinyEpisodes(4), { ...rate, ...detail })).measurement);
+  expect(ofSeprog.backward).toBeGreaterThan(0);
+  expect(ofSeprog.secondOrder).toBe(0);
+  expect(
+    whole((await enn.trainStep(tinyEpisodes(4), { ...rate, ...detail })).measurement).secondOrder,
+  ).toBeGreaterThan(0);
+  const { measurement } = await seprog.trainStep(tinyEpisodes(4), { ...rate, measure: true });
+  expect(measurement?.total.flops).toBeNull();
+});
+
 test("every call that can be measured is", async () => {
   const editor = await engine.createEditor(TINY_EDITOR, model);
   const measure = true;
