@@ -4,6 +4,7 @@ import { tableMarkdown } from "./markdown.js";
 
 /** GitHub-flavoured Markdown; plots are in the HTML report. */
 export function documentMarkdown(report: ReportDocument): string {
+  const tables = tablesOf(report);
   const parts = [
     `# ${escapeMarkdown(report.title)}`,
     escapeMarkdown(report.subtitle),
@@ -11,8 +12,7 @@ export function documentMarkdown(report: ReportDocument): string {
       const texts = blocks.flatMap(blockMarkdown);
       return texts.length === 0 ? [] : [`## ${escapeMarkdown(heading)}`, ...texts];
     }),
-    "## What the columns mean",
-    facts(columnHelp(tablesOf(report))),
+    ...(tables.length > 0 ? ["## What the columns mean", facts(columnHelp(tables))] : []),
   ];
   return `${parts.join("\n\n")}\n`;
 }

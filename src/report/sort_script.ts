@@ -16,7 +16,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   };
   const rank = (key) => (key === null ? 2 : typeof key === "string" ? 1 : 0);
   const compare = (a, b) =>
-    rank(a) - rank(b) || (typeof a === "number" ? a - b : String(a).localeCompare(String(b)));
+    rank(a) - rank(b) || (typeof a === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true }));
   heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";

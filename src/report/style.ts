@@ -44,7 +44,7 @@ th button::after { content: " ↕"; opacity: 0.5; }
 th[aria-sort=ascending] button::after { content: " ↑"; opacity: 1; }
 th[aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
 th.prose { white-space: normal; min-width: 9em; overflow-wrap: break-word; }
-td.prose { white-space: normal; min-width: 22em; }
+td.prose { white-space: normal; min-width: 22em; text-align: left; }
 td small { display: block; color: var(--soft); font-size: 12px; }
 tfoot td, tfoot th { font-weight: 600; border-bottom: 0; border-top: 2px solid var(--line); }
 dl { display: grid; grid-template-columns: minmax(110px, max-content) 1fr; gap: 4px 16px; margin: 0; font-size: 14px; }

@@ -544,9 +544,15 @@ describe("a profile run", () => {
     };
     writeFileSync(join(run, "profiles", "0-K64", "failure.json"), JSON.stringify(failure));
     const read = await readProfileRun(run);
-    expect(notesOf(read.records, { failures: read.failures })).toContain(
-      "slag, K = 64, random ids · t5-3b: not profiled (OUT_OF_MEMORY: no room).",
-    );
+    const note = "slag, K = 64, random ids · t5-3b: not profiled (OUT_OF_MEMORY: no room).";
+    expect(notesOf(read.records, { failures: read.failures })).toContain(note);
+    rmSync(join(run, "profiles", "0-K64", "profile.json"));
+    const none = await readProfileRun(run);
+    expect(none.records).toEqual([]);
+    const markdown = documentMarkdown(profileDocument(none));
+    expect(markdown).toContain("No cell could be profiled");
+    expect(markdown).toContain("no room");
+    expect(profileTables(none)).toEqual([]);
   });
 
   it("is refused where there is none or a record is damaged", async () => {

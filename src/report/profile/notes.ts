@@ -10,7 +10,7 @@ export function profileNotes({ records, failures }: Pick<ProfileRun, "records" |
     OPERATION_NAMES.flatMap((name) => operationOf(record, name) ?? []),
   );
   const none = (has: (operation: (typeof operations)[number]) => unknown): boolean =>
-    operations.every((operation) => has(operation) === null);
+    operations.length > 0 && operations.every((operation) => has(operation) === null);
   return [
     ...failures.map(
       ({ method, model, dataset, K, code, message }) =>
@@ -24,10 +24,17 @@ export function profileNotes({ records, failures }: Pick<ProfileRun, "records" |
     ...(none(({ processPeakBytes }) => processPeakBytes)
       ? ["Process peaks: this system does not let a program reset its high-water mark."]
       : []),
-    ...(records.some(({ editor }) => editor === "fresh")
-      ? ["Editors marked as fresh were not trained: their costs are real, their answers are not."]
-      : []),
+    ...freshEditors(records),
   ];
+}
+
+function freshEditors(records: readonly ProfileRecord[]): string[] {
+  const methods = records.flatMap(({ editor, method }) => (editor === "fresh" ? method : []));
+  return methods.length === 0
+    ? []
+    : [
+        `${[...new Set(methods)].join(", ")}: editors that were not trained; their costs are real, their answers are not.`,
+      ];
 }
 
 function energyNotes(records: readonly ProfileRecord[]): string[] {

@@ -49,13 +49,14 @@ export function profileDocument(run: ProfileRun): ReportDocument {
       },
       { heading: "Every phase", blocks: records.map((record) => cellBlock(record, settings)) },
       { heading: "Notes", blocks: notes.length > 0 ? [{ kind: "list", items: notes }] : [] },
-      { heading: "Receipts", blocks: [tableBlock(receiptTable(records))] },
+      { heading: "Receipts", blocks: records.length > 0 ? [tableBlock(receiptTable(records))] : [] },
       { heading: "Environment", blocks: [{ kind: "facts", facts: flatten(environment) }] },
     ),
   };
 }
 
 function subtitleOf(settings: readonly Setting[]): string {
+  if (settings.length === 0) return "No cell could be profiled: the notes say why.";
   const methods = [...new Set(settings.flatMap((setting) => setting.methods))].join(", ");
   const Ks = [...new Set(settings.flatMap((setting) => setting.Ks))].toSorted((a, b) => a - b).join(", ");
   const where = settings.map(({ title }) => title).join("; ");

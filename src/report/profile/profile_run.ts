@@ -38,17 +38,14 @@ export async function readProfileRun(folder: string): Promise<ProfileRun> {
   const root = join(folder, PROFILE_FILES.profiles);
   const names = existsSync(root) ? (await readdir(root)).toSorted() : [];
   const named = (file: string): string[] => names.map((name) => join(root, name, file)).filter(existsSync);
-  const paths = named(PROFILE_FILES.record);
-  if (paths.length === 0) {
+  const records = await readAll(named(PROFILE_FILES.record), profileRecordSchema);
+  const failures = await readAll(named(PROFILE_FILES.failure), profileFailureSchema);
+  if (records.length + failures.length === 0) {
     throw new SeprogError(
       "DATA_INVALID",
       `expected a run folder with ${PROFILE_FILES.profiles}/*/${PROFILE_FILES.record} but received ${folder}; make one with seprog-native profile`,
     );
   }
-  const records = await Promise.all(paths.map((path) => readJson(path, profileRecordSchema)));
-  const failures = await Promise.all(
-    named(PROFILE_FILES.failure).map((path) => readJson(path, profileFailureSchema)),
-  );
   const environment = join(folder, PROFILE_FILES.environment);
   return {
     folder,
@@ -60,6 +57,11 @@ export async function readProfileRun(folder: string): Promise<ProfileRun> {
       : {},
   };
 }
+
+const readAll = <Schema extends z.ZodType>(
+  paths: readonly string[],
+  schema: Schema,
+): Promise<z.output<Schema>[]> => Promise.all(paths.map((path) => readJson(path, schema)));
 
 function byMethodThenK(a: ProfileRecord, b: ProfileRecord): number {
   const rank = (record: ProfileRecord): number => (record.variant === "seprog" ? 0 : 1);
