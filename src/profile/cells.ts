@@ -57,15 +57,15 @@ export async function suiteProfileCells(
   const plan = await planCells(atK(suite, k), { folder, editorsRoot, retrain: false });
   const cells: ProfileCell[] = [];
   for (const { task, model, editor, hash } of plan) {
-    const benched =
-      benchFolder === undefined ? undefined : await benchedCell(benchFolder, task, model.checksum);
+    const fingerprint = editor.found?.fingerprint ?? null;
+    const benched = benchFolder === undefined ? undefined : await benchedCell(benchFolder, task, fingerprint);
     const tuned = withTunedOption(task, benched);
     cells.push({
       task: tuned,
       model: { kind: "folder", ...model },
       editorDirectory: editor.found?.folder ?? null,
       quality: benched ? { ES: benched.cell.ES, DD: benched.cell.DD } : null,
-      hash: cellHash([hash, editor.found?.fingerprint ?? null], tuned, options),
+      hash: cellHash([hash, fingerprint], tuned, options),
       folder: join(folder, PROFILE_FILES.profiles, task.name),
     });
   }
@@ -148,16 +148,18 @@ function cellHash(
   });
 }
 
-/** What a bench run found of this very method, model and K; undefined where it has no such cell. */
+/** What a bench run found of this method, with this editor, on this model; undefined where it has no such cell. */
 async function benchedCell(
   benchFolder: string,
-  { name }: CellTask,
-  modelChecksum: string,
+  { name, model }: CellTask,
+  fingerprint: string | null,
 ): Promise<CellResult | undefined> {
   const path = join(benchFolder, RUN_FILES.cells, name, RUN_FILES.result);
   if (!existsSync(path)) return undefined;
-  const parsed = cellResultSchema.safeParse(JSON.parse(await readFile(path, "utf8")));
-  return parsed.success && parsed.data.provenance.modelChecksum === modelChecksum ? parsed.data : undefined;
+  const { success, data } = cellResultSchema.safeParse(JSON.parse(await readFile(path, "utf8")));
+  const isSame =
+    success && data.cell.model === modelLabel(model) && data.provenance.editorFingerprint === fingerprint;
+  return isSame ? data : undefined;
 }
 
 /** With the value that the bench run chose; else with the method's own. */
