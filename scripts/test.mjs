@@ -99,7 +99,7 @@ async function main() {
   try {
     await build(values.tier);
     if (values.tier.includes("native")) {
-      for (const program of ["seprog_core_tests", "seprog_heap_tests"])
+      for (const program of ["seprog_core_tests", "seprog_heap_tests", "seprog_kernel_tests"])
         results.push(coreTests(scratch, program));
     }
     const vitestTiers = VITEST_TIERS.filter((tier) => values.tier.includes(tier));

@@ -8,6 +8,7 @@
 #include "core/engine/devices.h"
 #include "core/instrument/counting_allocator.h"
 #include "core/instrument/gpu_energy.h"
+#include "core/ops/kernels.h"
 #include "edit_memory_wrap.h"
 #include "edited_model_wrap.h"
 #include "editor_wrap.h"
@@ -60,6 +61,16 @@ Napi::Value deviceEnergy(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value describeKernels(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    auto object = Napi::Object::New(info.Env());
+    object.Set("policy", kernelsName(kernels()));
+    const bool hasGpu = listDevices().size() > 1;
+    object.Set("gpuCompiler", hasGpu ? Napi::String::New(info.Env(), gpuCompiler()) : info.Env().Null());
+    return object;
+  });
+}
+
 Napi::Value runSelfTest(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), selfTest()); });
 }
@@ -80,6 +91,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("buildInfo", Napi::Function::New<describeBuild>(env, "buildInfo"));
   exports.Set("listDevices", Napi::Function::New<describeDevices>(env, "listDevices"));
   exports.Set("deviceEnergyMillijoules", Napi::Function::New<deviceEnergy>(env, "deviceEnergyMillijoules"));
+  exports.Set("kernels", Napi::Function::New<describeKernels>(env, "kernels"));
   exports.Set("selfTest", Napi::Function::New<runSelfTest>(env, "selfTest"));
   exports.Set("shutdown", Napi::Function::New<shutdown>(env, "shutdown"));
   return exports;

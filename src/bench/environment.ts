@@ -12,6 +12,7 @@ export interface EngineFacts {
   readonly deviceInfo: DeviceInfo | null;
   readonly threads: number;
   readonly matmul: MatmulBackend;
+  readonly kernels: string;
 }
 
 /** `environment.json`: where figures were taken. Nothing in it names a person, a host or a folder. */
@@ -34,6 +35,8 @@ export interface Environment {
   readonly blas: string;
   /** The library of fp32 matrix products and why it was chosen. */
   readonly matmul: MatmulBackend;
+  /** "fused" | "reference" (SEPROG_KERNELS). */
+  readonly kernels: string;
   readonly cpuCapability: string;
   readonly compiler: string;
 }
@@ -61,6 +64,7 @@ export function describeEnvironment(facts: EngineFacts): Environment {
     libtorch: { compiled: build.libtorchCompiled, loaded: build.libtorchLoaded },
     blas: build.blas,
     matmul: facts.matmul,
+    kernels: facts.kernels,
     cpuCapability: build.cpuCapability,
     compiler: build.compiler,
   };

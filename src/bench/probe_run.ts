@@ -13,5 +13,6 @@ export async function probeEngine(choice: EngineChoice): Promise<EngineFacts> {
     deviceInfo: addon.listDevices().find(({ name }) => name === engine.device) ?? null,
     threads: engine.threads,
     matmul: await engine.matmulBackend(),
+    kernels: addon.kernels().policy,
   };
 }

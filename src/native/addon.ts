@@ -359,6 +359,14 @@ export interface DeviceInfo {
   readonly totalBytes: number;
 }
 
+/** How the ops compute: last bits depend on it. */
+export interface KernelInfo {
+  /** "fused": this package's kernels; "reference": libtorch's own ops, which define them (SEPROG_KERNELS). */
+  readonly policy: string;
+  /** What compiles kernels for the GPU, or why nothing does; null without a GPU. */
+  readonly gpuCompiler: string | null;
+}
+
 export interface NativeAddon {
   readonly Engine: new (options?: EngineOptions) => NativeEngine;
   readonly CancelToken: new () => NativeCancelToken;
@@ -366,6 +374,8 @@ export interface NativeAddon {
   listDevices(): readonly DeviceInfo[];
   /** What the GPU has taken since its driver was loaded; null for the CPU and for GPUs that do not count. */
   deviceEnergyMillijoules(device: string): number | null;
+  /** @throws SeprogError CONFIG_INVALID for a word in SEPROG_KERNELS that is no policy. */
+  kernels(): KernelInfo;
   /** A small matrix product and its gradient against known values; false means this build computes wrongly. */
   selfTest(): boolean;
   /** Stops every engine of this environment; called on process exit. */

@@ -114,6 +114,7 @@ describe("the members of every class are those of its interface", () => {
 
 test("results have the members of their interfaces", async () => {
   expectShape(addon.buildInfo(), "BuildInfo");
+  expectShape(addon.kernels(), "KernelInfo");
   for (const device of addon.listDevices()) expectShape(device, "DeviceInfo");
   expectShape(await engine.memoryStats(), "MemoryStats");
   expectShape(await engine.matmulBackend(), "MatmulBackend");

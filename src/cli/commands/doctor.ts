@@ -102,6 +102,7 @@ async function describeEngine(): Promise<Finding[]> {
       fine("CUDA", cudaProblem === null ? "loaded" : `not used: ${cudaProblem}`),
       ...addon.listDevices().map((device) => describeDevice(device, build.libtorchLoaded)),
       ...(await describeComputing()),
+      ...describeKernels(addon.kernels()),
       describeSelfTest(addon.selfTest()),
     ];
   } catch (error) {
@@ -149,6 +150,30 @@ async function describeComputing(): Promise<Finding[]> {
     fine(
       "matrices",
       `multiplied by ${matmul.name === "default" ? "libtorch's default" : matmul.name}: ${matmul.reason}`,
+    ),
+  ];
+}
+
+function describeKernels({
+  policy,
+  gpuCompiler,
+}: {
+  readonly policy: string;
+  readonly gpuCompiler: string | null;
+}): Finding[] {
+  const found = fine(
+    "kernels",
+    policy === "fused" ? "fused" : "libtorch's own ops instead of the fused ones (SEPROG_KERNELS)",
+  );
+  if (gpuCompiler === null) return [found];
+  const compiles = /^NVRTC \d/.test(gpuCompiler);
+  return [
+    found,
+    fine(
+      "GPU kernels",
+      compiles
+        ? `compiled at first use by ${gpuCompiler}; not yet run on any GPU by us, see docs/cuda.md`
+        : `libtorch's own ops instead: ${gpuCompiler}`,
     ),
   ];
 }

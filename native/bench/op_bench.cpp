@@ -1,0 +1,223 @@
+// The fused ops beside their references and beside what bounds them, taking turns in the same minutes.
+//
+// usage: op_bench [--rounds N] [--threads N] [NAME…]. Prints one line of JSON per case and way: the least and the median
+// of wall and CPU time over the rounds, and the highest bytes that a run held beyond what stood before it. A NAME is the
+// beginning of a case's name; without one every case runs.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <functional>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "core/instrument/counting_allocator.h"
+#include "core/ops/cross_attention/cross_attention.h"
+#include "core/ops/kernels.h"
+#include "core/tensor/matmul_backend.h"
+#include "core/tensor/random.h"
+#include "core/train/losses.h"
+
+namespace seprog {
+namespace {
+
+struct Way {
+  std::string name;
+  std::function<void()> run;
+};
+
+/// What a case is made of exists only while it runs. `facts` are figures beside times, as members of JSON.
+struct Case {
+  std::string name;
+  std::function<std::vector<Way>(std::string& facts)> prepare;
+};
+
+Way under(Kernels policy, std::function<void()> run) {
+  return {kernelsName(policy), [policy, run = std::move(run)] {
+            useKernels(policy);
+            run();
+            useKernels(Kernels::Fused);
+          }};
+}
+
+at::Tensor normals(at::IntArrayRef shape, const char* name) {
+  return Random(1, name).normalTensor(shape, 0, 1);
+}
+
+/// Edit selection over a memory of K rows: R queries, width H.
+Case selection(int64_t R, int64_t K, int64_t H, bool withReference) {
+  return {"select-" + std::to_string(R) + "x" + std::to_string(K) + "x" + std::to_string(H),
+          [=](std::string& facts) {
+            const double scale = 1.0 / std::sqrt(static_cast<double>(H));
+            const at::Tensor q = normals({1, R, H}, "q");
+            const at::Tensor rows = normals({1, K, H}, "rows");
+            const Int8Rows codes = quantiseRows(rows[0]);
+            const at::Tensor exact = crossAttention(q, rows, scale, {.argmax = true}).argmax_nR;
+            const at::Tensor coded = crossAttentionInt8(q[0], rows[0], codes, scale).argmax_nR;
+            facts =
+                "\"int8Top1Equal\": " + std::to_string(coded.eq(exact).to(at::kDouble).mean().item<double>());
+            std::vector<Way> ways;
+            ways.push_back(under(Kernels::Fused, [=] { crossAttention(q, rows, scale, {.argmax = true}); }));
+            if (withReference) {
+              ways.push_back(
+                  under(Kernels::Reference, [=] { crossAttention(q, rows, scale, {.argmax = true}); }));
+            }
+            ways.push_back({"int8", [=] { crossAttentionInt8(q[0], rows[0], codes, scale); }});
+            // The two matrix products alone, in blocks that fit a cache as well.
+            ways.push_back({"products", [=] {
+                              constexpr int64_t kBlock = 4096;
+                              const at::Tensor s = at::empty({R, std::min(kBlock, K)});
+                              const at::Tensor h = at::zeros({R, H});
+                              for (int64_t first = 0; first < K; first += kBlock) {
+                                const int64_t count = std::min(kBlock, K - first);
+                                const at::Tensor block = rows[0].narrow(0, first, count);
+                                at::Tensor part = s.narrow(1, 0, count);
+                                at::mm_out(part, q[0], block.t());
+                                h.addmm_(part, block);
+                              }
+                            }});
+            return ways;
+          }};
+}
+
+/// Edit selection as a training step has it: n episodes of K edits, 2K inputs each, forward and backward.
+Case training(int64_t n, int64_t K, int64_t H) {
+  return {"select-training-" + std::to_string(n) + "x" + std::to_string(K) + "x" + std::to_string(H),
+          [=](std::string&) {
+            const auto step = [=] {
+              const at::Tensor q = normals({n, 2 * K, H}, "q").requires_grad_();
+              const at::Tensor rows = normals({n, K, H}, "rows").requires_grad_();
+              const at::Tensor dh = at::ones({n, 2 * K, H});
+              return [=] {
+                const at::Tensor h = crossAttention(q, rows, 0.05, {.argmax = true}).h_nRH;
+                torch::autograd::grad({h}, {q, rows}, {dh});
+              };
+            }();
+            return std::vector<Way>{under(Kernels::Fused, step), under(Kernels::Reference, step)};
+          }};
+}
+
+/// The loss of N target tokens and its gradient for the states, behind a frozen head.
+Case tokenLoss(int64_t N, int64_t D, int64_t V) {
+  return {"nll-" + std::to_string(N) + "x" + std::to_string(D) + "x" + std::to_string(V), [=](std::string&) {
+            const at::Tensor h_ND = normals({N, D}, "h");
+            const Head head = {normals({V, D}, "head").mul_(0.05), 1, {}};
+            const at::Tensor labels = at::arange(N).mul(97).remainder(V);
+            const at::Tensor weight = at::full({N}, 1.0 / static_cast<double>(N));
+            const auto blocks = [=] { tokenNllGradients(h_ND, head, labels, weight, false); };
+            std::vector<Way> ways{under(Kernels::Fused, blocks), under(Kernels::Reference, blocks)};
+            // As one writes it: all logits, their log-softmax, the labels' entries, arg-max, autograd.
+            ways.push_back({"composition", [=] {
+                              const at::Tensor states = h_ND.detach().requires_grad_();
+                              const at::Tensor logits = at::linear(states, head.weight_VD);
+                              const at::Tensor argmax = logits.detach().argmax(1);
+                              const at::Tensor logProb =
+                                  at::log_softmax(logits, 1).gather(1, labels.unsqueeze(1));
+                              torch::autograd::grad({logProb.squeeze(1).mul(weight).sum().neg()}, {states});
+                            }});
+            ways.push_back({"products", [=] {
+                              const at::Tensor logits = at::linear(h_ND, head.weight_VD);
+                              at::mm(logits, head.weight_VD);
+                            }});
+            return ways;
+          }};
+}
+
+std::vector<Case> cases() {
+  return {selection(256, 65536, 768, true),
+          selection(256, 1000000, 768, false),
+          selection(16, 10000, 512, true),
+          training(8, 8, 512),
+          training(1, 128, 768),
+          tokenLoss(512, 768, 50265),
+          tokenLoss(512, 512, 32128)};
+}
+
+struct Times {
+  std::vector<double> wallMs, cpuMs;
+  int64_t peakBytes = 0;
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+void measure(const Way& way, Times& times) {
+  const int64_t before = takeCpuMemoryCounts().allocatedBytes;
+  const std::clock_t cpu = std::clock();
+  const auto start = std::chrono::steady_clock::now();
+  way.run();
+  const std::chrono::duration<double, std::milli> wall = std::chrono::steady_clock::now() - start;
+  times.wallMs.push_back(wall.count());
+  times.cpuMs.push_back(1e3 * static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
+  times.peakBytes = std::max(times.peakBytes, takeCpuMemoryCounts().peakBytes - before);
+}
+
+void runCase(const Case& one, int rounds) {
+  std::string facts;
+  const std::vector<Way> ways = one.prepare(facts);
+  std::vector<Times> times(ways.size());
+  for (const Way& way : ways) way.run();  // warm
+  for (int round = 0; round < rounds; ++round) {
+    for (size_t w = 0; w < ways.size(); ++w) measure(ways[w], times[w]);
+  }
+  for (size_t w = 0; w < ways.size(); ++w) {
+    const Times& own = times[w];
+    std::printf(
+        "{\"case\": \"%s\", \"way\": \"%s\", \"cpuMs\": %.2f, \"medianCpuMs\": %.2f, \"wallMs\": %.2f, "
+        "\"medianWallMs\": %.2f, \"peakMiB\": %.1f, \"threads\": %d%s%s}\n",
+        one.name.c_str(), ways[w].name.c_str(), *std::min_element(own.cpuMs.begin(), own.cpuMs.end()),
+        median(own.cpuMs), *std::min_element(own.wallMs.begin(), own.wallMs.end()), median(own.wallMs),
+        static_cast<double>(own.peakBytes) / (1 << 20), at::get_num_threads(), facts.empty() ? "" : ", ",
+        facts.c_str());
+  }
+  std::fflush(stdout);
+}
+
+int serve(int count, char** arguments) {
+  int rounds = 5;
+  int threads = 1;
+  std::vector<std::string> names;
+  for (int i = 1; i < count; ++i) {
+    const bool isNumber = i + 1 < count;
+    if (std::strcmp(arguments[i], "--rounds") == 0 && isNumber) {
+      rounds = std::max(1, std::stoi(arguments[++i]));
+    } else if (std::strcmp(arguments[i], "--threads") == 0 && isNumber) {
+      threads = std::max(1, std::stoi(arguments[++i]));
+    } else if (arguments[i][0] == '-') {
+      std::cerr << "usage: op_bench [--rounds N] [--threads N] [NAME…]\n";
+      return 2;
+    } else {
+      names.emplace_back(arguments[i]);
+    }
+  }
+  at::set_num_threads(threads);
+  chooseMatmulBackend();  // as the engine does when it starts
+  for (const Case& one : cases()) {
+    const bool wanted =
+        names.empty() || std::any_of(names.begin(), names.end(),
+                                     [&](const std::string& name) { return one.name.starts_with(name); });
+    if (wanted) runCase(one, rounds);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace seprog
+
+int main(int count, char** arguments) {
+  try {
+    seprog::installCountingAllocator();
+    return seprog::serve(count, arguments);
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,17 @@
+#include "kernel_sources.h"
+
+namespace seprog {
+
+const cuda::KernelSource kCrossAttentionKernels = {
+    "cross_attention",
+#include <embedded/core/ops/cross_attention/cuda.cu.inc>
+};
+
+const cuda::KernelSource kMaskedNllKernels = {
+    "masked_nll",
+#include <embedded/core/ops/masked_nll/cuda.cu.inc>
+};
+
+std::vector<cuda::KernelSource> kernelSources() { return {kCrossAttentionKernels, kMaskedNllKernels}; }
+
+}  // namespace seprog

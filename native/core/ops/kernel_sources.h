@@ -1,0 +1,16 @@
+// The GPU kernels of the ops as text.
+#pragma once
+
+#include <vector>
+
+#include "../cuda/kernel_source.h"
+
+namespace seprog {
+
+extern const cuda::KernelSource kCrossAttentionKernels;
+extern const cuda::KernelSource kMaskedNllKernels;
+
+/// Every source there is, for those who compile or list them all.
+std::vector<cuda::KernelSource> kernelSources();
+
+}  // namespace seprog
