@@ -232,8 +232,8 @@ describe("seprog-native report", () => {
     ).toBe(0);
     expect(said).toContain("Costs at K = 64 (Table 3)");
     expect(said).toContain(`Wrote ${at("profile-a", "report.md")}`);
-    expect(readFileSync(at("one.svg"), "utf8")).toContain("Training step and inference, K = 64");
-    expect(readFileSync(at("plots", "01-time-training-step-k-64.svg"), "utf8")).toContain("<svg");
+    expect(readFileSync(at("one.svg"), "utf8")).toContain("Costs as multiples of seprog&#39;s, K = 64");
+    expect(readFileSync(at("plots", "01-costs-as-multiples-of-seprog-s-k-64.svg"), "utf8")).toContain("<svg");
     expect(readFileSync(at("all.csv"), "utf8")).toBe(readFileSync(at("profile-a", "report.csv"), "utf8"));
   });
 

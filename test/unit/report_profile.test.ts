@@ -379,6 +379,7 @@ describe("plots", () => {
     const both = [...RECORDS, ...RECORDS.map((record) => ({ ...record, K: 128 }))];
     const titles = chartsOf(profileDocument(runOf(both))).map(({ title }) => title);
     for (const title of [
+      "Costs as multiples of seprog's, K = 128",
       "Time, training step, K = 64",
       "Time, inference in scope, K = 128, shares",
       "Memory at the peak, training step, K = 64",
@@ -399,11 +400,13 @@ describe("plots", () => {
     const svg = await figureSvg(chart, "#123456");
     expect(svg).toMatch(/^<svg xmlns="[^"]+" width="\d+" height="\d+"/);
     expect(svg).toContain("A &lt;title&gt;");
-    for (const part of ["edit or inner loop", "encode", "decode"]) expect(svg).toContain(`>${part}<`);
-    expect(svg).toContain("seprog, training");
+    for (const part of ["training time", "inference memory", "mend", "ft"])
+      expect(svg).toContain(`>${part}<`);
+    expect(svg).toContain("multiple of seprog");
     expect(svg).not.toContain("currentColor");
     expect(figureName("Memory over time: seprog, K = 64")).toBe("memory-over-time-seprog-k-64");
     expect(profileHeadline(runOf([]))).toBeNull();
+    expect(profileHeadline(runOf(RECORDS.slice(1)))?.title).toMatch(/^Time, training step, K = 64 · zsre/);
   });
 });
 

@@ -20,7 +20,7 @@ export const report = defineCommand({
     md: file("Write the Markdown to this file too"),
     html: file("Write the HTML to this file too"),
     csv: file("Write the figures to this file: one row a cell, a profile's phase or a compared figure"),
-    svg: file("Write one picture to this file: ES and DD against K, or a profile's phases"),
+    svg: file("Write one picture to this file: ES and DD against K, or a profile's costs beside SEPROG's"),
     figures: file("Write every plot to this folder, each as an SVG of its own"),
     title: file("Title of the picture of --svg (default: the suite's name, or what is shown)"),
     ink: {

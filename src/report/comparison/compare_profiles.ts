@@ -145,8 +145,8 @@ function ratioTables(before: ProfileRun, after: ProfileRun): ResultTable[] {
               title: `${title}, before`,
               help: `Median of the method / median of ${then.method} in the first run`,
             },
-            { title: "after", help: `The same in the second run` },
-            { title: "agree", help: "Whether the two intervals overlap" },
+            { title: `${title}, after`, help: "The same in the second run" },
+            { title: "agree", help: "Whether the intervals before and after overlap" },
           ]),
           rows: others.map((pair) => ({
             label: pair.name,

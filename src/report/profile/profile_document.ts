@@ -12,6 +12,7 @@ import { kCharts } from "./k_charts.js";
 import { profileNotes } from "./notes.js";
 import { phaseTables } from "./phase_tables.js";
 import type { ProfileRun } from "./profile_run.js";
+import { ratioChart } from "./ratio_charts.js";
 import { receiptTable } from "./receipt_table.js";
 import { type Setting, settingsOf } from "./settings.js";
 import { timelineCharts } from "./timeline_charts.js";
@@ -32,7 +33,10 @@ export function profileDocument(run: ProfileRun): ReportDocument {
       { heading: "The paper's claims", blocks: settings.flatMap(claimBlocks) },
       {
         heading: "Training and inference",
-        blocks: [...atEveryK(costTable), ...atEveryK(ratioTable)].map(tableBlock),
+        blocks: [
+          ...[...atEveryK(costTable), ...atEveryK(ratioTable)].map(tableBlock),
+          ...charts(atEveryK(ratioChart)),
+        ],
       },
       { heading: "Where the time goes", blocks: charts(atEveryK(timeBars).flat()) },
       { heading: "Where the memory goes", blocks: charts(atEveryK(memoryBars).flat()) },

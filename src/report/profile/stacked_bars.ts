@@ -66,7 +66,7 @@ export function stackedBars(bars: readonly Bar[], options: BarOptions): Chart | 
           field: "bar",
           type: "nominal" as const,
           sort: bars.map(({ label }) => label),
-          axis: { title: null, ticks: false, domain: false, labelLimit: 160 },
+          axis: { title: null, ticks: false, domain: false, labelLimit: 240 },
         },
         x: {
           field: "value",
