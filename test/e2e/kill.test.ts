@@ -43,7 +43,10 @@ const TRAINING = {
 const METHODS = {
   seprog: { editor: { kind: "seprog", hiddenWidth: 64, promptLength: 4 }, training: TRAINING },
   enn: { editor: { kind: "enn" }, training: TRAINING },
-  slag: { editor: { kind: "slag", innerSteps: 2, otherRows: 2 }, training: TRAINING },
+  slag: {
+    editor: { kind: "slag", innerSteps: 2, otherRows: 2, lstmWidth: 16, conditionWidth: 32 },
+    training: TRAINING,
+  },
   mend: { editor: { kind: "mend" }, training: TRAINING },
   serac: {
     editor: { kind: "serac", classifier: { source: "directory", path: "bert-mini" } },
