@@ -72,7 +72,7 @@ async function measured(engine: Engine, job: ProfileJob, calls: Calls): Promise<
   const editor = learns ? await makeEditor() : first;
   if (editorDirectory !== null) await oneOff.measure("load_editor", () => editor.restore(editorDirectory));
   if (isFresh) await copyLearned(first, editor);
-  // Its optimiser's state is no part of what answers.
+  // What answers is measured beside no second editor.
   if (learns) await first.dispose();
   const instead = isFresh && hasMemory(spec) ? await alwaysInScope(editor, workload) : undefined;
   const infer = async (asked: Asked) => {
