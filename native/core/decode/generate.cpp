@@ -12,6 +12,7 @@
 #include <numeric>
 #include <string_view>
 
+#include "../plan/planned_device.h"
 #include "../tensor/random.h"
 
 namespace seprog {
@@ -67,7 +68,8 @@ TokenRows generateTokens(const Architecture& architecture, DecodeState& state, c
   std::iota(live.begin(), live.end(), 0);
 
   const AnswerKind kind = architecture.answerKind();
-  const bool stops = options.stopAtEnd && kind == AnswerKind::Text;
+  // Nobody knows where a planned device would stop: it goes on to the end.
+  const bool stops = options.stopAtEnd && kind == AnswerKind::Text && holdsData(source.ids_BS);
   const int64_t most = kind == AnswerKind::Label ? 1 : options.maxNewTokens;
   const bool samples = options.sample.has_value() && kind != AnswerKind::Label;
   std::vector<Random> streams;

@@ -88,7 +88,7 @@ std::vector<DeviceInfo> listDevices() {
 
 c10::Device parseDevice(const std::string& name) {
   if (name == "cpu") return c10::Device(c10::DeviceType::CPU);
-  if (const auto kind = plannedKindFrom(name)) return plannedDevice(*kind);
+  if (const auto planned = plannedDeviceFrom(name)) return *planned;
   const std::string digits = name.starts_with("cuda:") ? name.substr(5) : "";
   bool wellFormed = !digits.empty() && digits.size() <= 3;
   for (const char digit : digits) wellFormed = wellFormed && std::isdigit(static_cast<unsigned char>(digit));

@@ -128,7 +128,7 @@ std::optional<Failure> Engine::prepareThread() const noexcept {
     pthread_setname_np(pthread_self(), "seprog-engine");
     useOneInteropThread();
     if (isPlanned(device_)) {
-      planOnThisThread(static_cast<PlannedKind>(device_.index()));
+      planOnThisThread(device_);
     } else if (!device_.is_cpu()) {
       at::accelerator::setDeviceIndex(device_.index());
     }

@@ -221,6 +221,10 @@ Model createModel(const Json& config, uint64_t seed, const at::Device& device) {
 }
 
 void saveModel(const Model& model, const std::string& directory, const std::string& dtype) {
+  if (isPlanned(model.device)) {
+    fail(ErrorCode::Unsupported, "expected a model with values for `" + directory +
+                                     "` but received one of a planned device, which has none");
+  }
   at::ScalarType type = at::kFloat;
   if (dtype == "fp16") {
     type = at::kHalf;

@@ -60,7 +60,7 @@ class Ledger {
 };
 
 Ledger& ledgerOf(const c10::Device& device) {
-  static auto* ledgers = new std::array<Ledger, 2>();
+  static auto* ledgers = new std::array<Ledger, kPlannedDevices>();
   return (*ledgers)[static_cast<size_t>(device.index())];
 }
 
@@ -88,8 +88,7 @@ class PlanAllocator final : public c10::Allocator {
     const std::optional<c10::Device> device = plannedHere();
     if (!device) return {nullptr, c10::Device(c10::DeviceType::Meta)};
     if (bytes == 0) return {nullptr, *device};
-    const auto kind = static_cast<PlannedKind>(device->index());
-    const int64_t handed = handedOut(kind, bytes);
+    const int64_t handed = handedOut(plannedKind(*device), bytes);
     Ledger& ledger = ledgerOf(*device);
     const MemoryRole role = currentMemoryRole();
     ledger.add(role, handed);

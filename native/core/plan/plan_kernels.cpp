@@ -34,12 +34,12 @@ at::Tensor& copyInto(at::Tensor& self, const at::Tensor& source, bool) {
   }
   const at::Tensor known = hostValues(source);
   if (known.defined()) return self.copy_(known);
-  return self.fill_(assumedValue(self.scalar_type()));
+  return self.fill_(assumedElement(self.scalar_type()));
 }
 
 at::Scalar scalarOf(const at::Tensor& self) {
   const at::Tensor known = hostValues(self);
-  return known.defined() ? known.item() : assumedValue(self.scalar_type());
+  return known.defined() ? known.item() : assumedScalar(self.scalar_type());
 }
 
 at::Tensor sameShape(const at::Tensor& self) { return at::empty_like(self); }
@@ -105,6 +105,11 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> layerNormGradients(const at::Tens
           wanted[2] ? like(*bias) : at::Tensor()};
 }
 
+/// Adam in place, of any kind.
+void fusedStep(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList,
+               double, double, double, double, double, bool, bool, const std::optional<at::Tensor>&,
+               const std::optional<at::Tensor>&) {}
+
 }  // namespace
 
 void installPlanKernels() {
@@ -127,6 +132,8 @@ void installPlanKernels() {
     meta->impl("dot", TORCH_FN(dotProduct));
     meta->impl("log_sigmoid_forward", TORCH_FN(logSigmoid));
     meta->impl("log_sigmoid_backward", TORCH_FN(logSigmoidGradient));
+    meta->impl("_fused_adam_", TORCH_FN(fusedStep));
+    meta->impl("_fused_adamw_", TORCH_FN(fusedStep));
     meta->impl("native_layer_norm", TORCH_FN(layerNorm));
     meta->impl("native_layer_norm_backward", TORCH_FN(layerNormGradients));
     return meta;

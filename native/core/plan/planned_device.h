@@ -5,39 +5,44 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
-#include <cstdint>
+#include <cstddef>
 #include <optional>
 #include <string>
 
 namespace seprog {
 
-/// "plan:cpu" and "plan:cuda". One meta device each: they differ in the paths that kernels of our own take and in how
+/// The real device that a planned one stands for. They differ in the paths that kernels of our own take and in how
 /// blocks are rounded.
-enum class PlannedKind : c10::DeviceIndex { Cpu = 0, Cuda = 1 };
+enum class PlannedKind { Cpu, Cuda };
 
-c10::Device plannedDevice(PlannedKind kind);
-/// The kind that `name` asks for: "plan:cpu" or "plan:cuda".
-std::optional<PlannedKind> plannedKindFrom(const std::string& name);
+/// Whether rows are taken to be in the scope of an edit: nothing that holds no data can tell.
+enum class PlannedRows { InScope, OutOfScope };
+
+constexpr size_t kPlannedDevices = 4;
+/// A meta device of its own for each.
+c10::Device plannedDevice(PlannedKind kind, PlannedRows rows = PlannedRows::InScope);
+PlannedKind plannedKind(const c10::Device& device);
+/// "plan:cpu" or "plan:cuda", and with ":out-of-scope" behind it; nothing for other names.
+std::optional<c10::Device> plannedDeviceFrom(const std::string& name);
 inline bool isPlanned(const c10::Device& device) { return device.is_meta(); }
 /// "cpu", "cuda:0", "plan:cpu": what an engine is opened with.
 std::string deviceName(const c10::Device& device);
 
 /// Makes this thread allocate its meta tensors on a planned device, and the process's operators answer where only
 /// data could (plan_kernels.h). To be called before the first tensor of the thread.
-void planOnThisThread(PlannedKind kind);
+void planOnThisThread(const c10::Device& device);
 /// What this thread plans on, if anything.
 std::optional<c10::Device> plannedHere();
 
 /// Whether the kernels of our own for the CPU serve tensors of this device: on a planned CPU they allocate what they
 /// always do and leave the loops out.
-inline bool takesCpuKernels(const c10::Device& device) {
-  return device.is_cpu() ||
-         (device.is_meta() && device.index() == static_cast<c10::DeviceIndex>(PlannedKind::Cpu));
-}
+bool takesCpuKernels(const c10::Device& device);
 inline bool holdsData(const at::Tensor& tensor) { return !tensor.is_meta(); }
 
-/// What a value is taken for that a planned device would have computed and the host reads: 1 for numbers, which makes
-/// losses finite and puts every row in scope of an edit; 0 for ids and counts; true for flags.
-at::Scalar assumedValue(at::ScalarType type);
+/// What a value is taken for that a planned device would have computed and the host reads. A number by itself is 1, so
+/// that losses are finite; among the numbers of a tensor 1 puts a row in scope of an edit, −1 out of it. Ids and counts
+/// are 0, flags true.
+at::Scalar assumedScalar(at::ScalarType type);
+at::Scalar assumedElement(at::ScalarType type);
 
 }  // namespace seprog
