@@ -1,5 +1,5 @@
 import type { SuiteConfig } from "../config/suite.js";
-import { comparisonTable, planTable } from "../profile/plan_table.js";
+import { comparisonTable, plannedClaims, planTable } from "../profile/plan_table.js";
 import { type PlanOptions, planSuite } from "../profile/planner.js";
 import { textTable } from "../report/text_table.js";
 import { EXIT_FAILED } from "./program.js";
@@ -14,7 +14,7 @@ export async function runPlan(suite: SuiteConfig, options: Omit<PlanOptions, "on
       onPlanned: (label, done, total) => progress.note(`[${done}/${total}] ${label}`),
     });
     progress.close();
-    for (const table of [planTable(plan), comparisonTable(plan)])
+    for (const table of [planTable(plan), comparisonTable(plan), ...plannedClaims(plan)])
       if (table !== null) process.stdout.write(`\n${textTable(table)}\n`);
     process.stdout.write(`\nPlan: ${options.outFile}\n`);
     for (const { method, model, K, code, message } of plan.failures)

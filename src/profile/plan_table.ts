@@ -1,4 +1,5 @@
 import type { ResultCell, ResultTable } from "../report/content.js";
+import { claimTableOf } from "../report/profile/claims.js";
 import { bytes } from "../report/units.js";
 import type { CellPlan, Plan } from "./plan_record.js";
 
@@ -59,6 +60,25 @@ export function comparisonTable({ cells }: Plan): ResultTable | null {
     ],
     rows,
   };
+}
+
+/** The paper's claims on memory, held against what is planned: a table a model of which any can be judged. */
+export function plannedClaims({ target, cells }: Plan): ResultTable[] {
+  return [...new Set(cells.map(({ model }) => model))].flatMap(
+    (model) =>
+      claimTableOf(
+        `${model}, planned for ${target.name}`,
+        cells
+          .filter((cell) => cell.model === model)
+          .map(({ method, variant, K, costs }) => ({
+            method,
+            variant,
+            K,
+            samples: ({ operation, of }) =>
+              of === "memory" && costs[operation] ? [costs[operation].peakBytes] : null,
+          })),
+      ) ?? [],
+  );
 }
 
 const labelOf = ({ method, model, K }: CellPlan): string => `${method} ${model} K=${K}`;

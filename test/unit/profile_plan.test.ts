@@ -4,7 +4,7 @@ import { planTarget, tensorBudget } from "../../src/profile/devices.js";
 import { evenLengths } from "../../src/profile/even_lengths.js";
 import { largestBelow } from "../../src/profile/largest_below.js";
 import type { CellPlan, Plan } from "../../src/profile/plan_record.js";
-import { comparisonTable, planTable } from "../../src/profile/plan_table.js";
+import { comparisonTable, plannedClaims, planTable } from "../../src/profile/plan_table.js";
 import { randomWorkload } from "../../src/profile/random_workload.js";
 import { batchLengths, lengthsOf, requestLengths, viewLengths } from "../../src/profile/row_lengths.js";
 
@@ -142,5 +142,22 @@ describe("tables", () => {
       label: "mend t5-large K=64, training step",
       cells: [{ value: "98 B" }, { value: "100 B" }, { value: "−2.0 %" }],
     });
+  });
+
+  it("hold the paper's claims on memory against the plan", () => {
+    const seprog = cell({
+      method: "seprog",
+      variant: "seprog",
+      costs: { trainStep: cost(10 * GIB), inScope: cost(4 * GIB), outScope: cost(4 * GIB) },
+    });
+    const [table, ...others] = plannedClaims(plan(seprog, cell({})));
+    expect(others).toEqual([]);
+    expect(table?.title).toBe("The paper's claims on costs · t5-large, planned for v100-32gb");
+    expect(table?.rows.map(({ label, cells }) => [label, cells[0]?.value])).toEqual([
+      ["SEPROG trains in about half the memory of the best gradient method", "confirmed, 4.00×"],
+      ["SEPROG needs the least memory at inference", "refuted, 0.750×"],
+    ]);
+    expect(plannedClaims(plan(cell({})))).toEqual([]);
+    expect(plannedClaims(plan(seprog, cell({ model: "t5-3b" })))).toEqual([]);
   });
 });

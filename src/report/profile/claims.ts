@@ -1,10 +1,9 @@
 import type { Estimate } from "../../metrics/bootstrap.js";
 import { leastMedianRatio, median } from "../../metrics/median_ratio.js";
-import type { ProfileRecord } from "../../profile/record.js";
 import type { ResultTable } from "../content.js";
 import { times } from "../number_format.js";
 import { type Cost, EMPTY, estimateCell, samplesOf, TABLE_3 } from "./cost_columns.js";
-import { recordsAt, referenceAt, type Setting } from "./settings.js";
+import type { Setting } from "./settings.js";
 
 export type Verdict = "confirmed" | "refuted" | "undecided";
 
@@ -76,21 +75,41 @@ const CLAIMS: readonly Claim[] = [
   },
 ];
 
-/** The claims that the methods measured at this K can decide. */
-export function judgedClaims(setting: Setting, K: number): JudgedClaim[] {
-  return CLAIMS.flatMap((claim) => judge(claim, setting, K) ?? []);
+/** A method at one K with what is known of its costs, measured or planned. */
+export interface CostedMethod {
+  readonly method: string;
+  readonly variant: string;
+  readonly K: number;
+  /** Null where the method has no such cost or it is not known. */
+  readonly samples: (cost: Cost) => readonly number[] | null;
 }
 
-function judge(claim: Claim, setting: Setting, K: number): JudgedClaim | null {
+const costedMethods = ({ records }: Setting): CostedMethod[] =>
+  records.map((record) => ({
+    method: record.method,
+    variant: record.variant,
+    K: record.K,
+    samples: (cost) => samplesOf(record, cost),
+  }));
+
+/** The claims that the methods measured at this K can decide. */
+export const judgedClaims = (setting: Setting, K: number): JudgedClaim[] =>
+  judgeAt(costedMethods(setting), K);
+
+function judgeAt(methods: readonly CostedMethod[], K: number): JudgedClaim[] {
+  const own = methods.filter((method) => method.K === K);
+  return CLAIMS.flatMap((claim) => judge(claim, own, K) ?? []);
+}
+
+function judge(claim: Claim, methods: readonly CostedMethod[], K: number): JudgedClaim | null {
   const cost = TABLE_3.find(({ title }) => title === claim.cost);
-  const cheaper = claim.cheaper === "seprog" ? referenceAt(setting, K) : methodsAt(setting, K, ["serac"])[0];
-  const denominator = cheaper && cost && samplesOf(cheaper, cost);
-  if (!cheaper || !cost || !denominator) return null;
-  const dearer = (
-    claim.dearer[0] === "seprog" ? [referenceAt(setting, K)] : methodsAt(setting, K, claim.dearer)
-  )
-    .flatMap((record) => (record === undefined ? [] : [{ record, samples: samplesOf(record, cost) }]))
-    .flatMap(({ record, samples }) => (samples === null ? [] : [{ method: record.method, samples }]))
+  const [cheaper, another] = ofVariants(methods, [claim.cheaper]);
+  const denominator = cost && cheaper?.samples(cost);
+  // Of two that are called SEPROG neither can be meant.
+  if (!cost || !cheaper || another || !denominator) return null;
+  const dearer = ofVariants(methods, claim.dearer)
+    .map(({ method, samples }) => ({ method, samples: samples(cost) ?? [] }))
+    .filter(({ samples }) => samples.length > 0)
     .toSorted((a, b) => median(a.samples) - median(b.samples));
   const measured = leastMedianRatio(
     dearer.map(({ samples }) => samples),
@@ -109,8 +128,8 @@ function judge(claim: Claim, setting: Setting, K: number): JudgedClaim | null {
 }
 
 /** By variant: what a method is called is free. */
-const methodsAt = (setting: Setting, K: number, variants: readonly string[]): ProfileRecord[] =>
-  recordsAt(setting, K).filter(({ variant }) => variants.includes(variant));
+const ofVariants = (methods: readonly CostedMethod[], variants: readonly string[]): CostedMethod[] =>
+  methods.filter(({ variant }) => variants.includes(variant));
 
 export function verdictOf({ low, high }: Pick<Estimate, "low" | "high">, atLeast: number): Verdict {
   if (low > atLeast) return "confirmed";
@@ -137,20 +156,25 @@ function sentence(
 }
 
 /** The verdicts, a column a K; null where no claim can be judged. */
-export function claimTable(setting: Setting): ResultTable | null {
-  const judged = setting.Ks.flatMap((K) => judgedClaims(setting, K));
+export const claimTable = (setting: Setting): ResultTable | null =>
+  claimTableOf(setting.title, costedMethods(setting));
+
+/** The same of methods on one model, measured or planned. */
+export function claimTableOf(title: string, methods: readonly CostedMethod[]): ResultTable | null {
+  const Ks = [...new Set(methods.map(({ K }) => K))].toSorted((a, b) => a - b);
+  const judged = Ks.flatMap((K) => judgeAt(methods, K));
   const claims = [...new Set(judged.map(({ claim }) => claim))];
   if (claims.length === 0) return null;
   return {
-    title: `The paper's claims on costs · ${setting.title}`,
+    title: `The paper's claims on costs · ${title}`,
     corner: "claim",
-    columns: setting.Ks.map((K) => ({
+    columns: Ks.map((K) => ({
       title: `K = ${K}`,
       help: "Confirmed where the whole interval is above what rounds to the paper's factor, refuted where it is below, else undecided; the ratio is the dearer side's median / the cheaper one's",
     })),
     rows: claims.map((claim) => ({
       label: claim,
-      cells: setting.Ks.map((K) => {
+      cells: Ks.map((K) => {
         const found = judged.find((one) => one.claim === claim && one.K === K);
         if (found === undefined) return EMPTY;
         const cell = estimateCell(found.measured, times);
