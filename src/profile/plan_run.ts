@@ -1,18 +1,19 @@
 import { type EditorSpec, isTrained, useOf } from "../editors/registry.js";
 import { writeJsonAtomically } from "../files.js";
 import { medianEstimate } from "../metrics/bootstrap.js";
-import { openEngine } from "../native/engine.js";
+import { type Engine, type Model, openEngine } from "../native/engine.js";
 import { assemble } from "./assemble.js";
-import { tensorBudget } from "./devices.js";
+import { type PlanTarget, tensorBudget } from "./devices.js";
 import type { PlanJob } from "./job.js";
 import { largestBelow } from "./largest_below.js";
 import { inferenceOperation, trainStepOperation } from "./operations.js";
 import type { CellPlan, Comparison, PlannedCost, PlannedCosts } from "./plan_record.js";
 import { shapeWorkload } from "./prepared_cell.js";
 import { randomWorkload } from "./random_workload.js";
-import type { OperationSamples } from "./record.js";
+import type { OperationSamples, ProfileRecord } from "./record.js";
 import { type Operation, recordOnce } from "./recorder.js";
-import { shapedEngineSpec } from "./shaped_models.js";
+import { plannedEngineSpec } from "./shaped_models.js";
+import type { Asked, Workload } from "./workload.js";
 
 interface Calls {
   readonly signal?: AbortSignal;
@@ -53,32 +54,56 @@ export async function planCell(job: PlanJob, calls: Calls): Promise<CellPlan> {
   return plan;
 }
 
-/** The operations as they are profiled, on an engine that computes nothing. */
+/** The operations as they are profiled, on engines that compute nothing. */
 async function plannedCosts(
-  { task, model, record, modelsDirectory }: PlanJob,
-  device: "plan:cuda" | "plan:cpu",
+  job: PlanJob,
+  device: PlanTarget["engine"],
   spec: EditorSpec,
   { signal }: Calls,
 ): Promise<PlannedCosts> {
-  const options = await shapedEngineSpec(spec, task.seed, modelsDirectory);
-  await using engine = await openEngine({ device });
-  const base = await engine.createModel(model.config, { seed: task.seed });
-  const workload = record
-    ? randomWorkload(record.rows, base.info, task.seed)
-    : shapeWorkload(task, model, base);
-  let trainStep: PlannedCost | null = null;
-  if (isTrained(spec) && workload.trainBatch !== null) {
-    const trained = await engine.createEditor(options, base);
-    const step = trainStepOperation(trained, workload.trainBatch, signal);
-    // The first step also makes the optimiser's state.
+  const options = await plannedEngineSpec(spec, job.task.seed, job.modelsDirectory);
+  const open = (taken: boolean): Promise<PlannedSubject> =>
+    openPlanned(job, taken ? device : `${device}:out-of-scope`);
+  const infer = async (asked: Asked): Promise<PlannedCost> => {
+    await using subject = await open(areTakenInScope(job.record, asked));
+    const { engine, base, workload } = subject;
+    const editor = await engine.createEditor(options, base);
+    return plannedCost(
+      inferenceOperation({ editor, base, workload, asked, signal, onAnswers: () => undefined }),
+    );
+  };
+  const train = async (): Promise<PlannedCost | null> => {
+    await using subject = await open(true);
+    const { engine, base, workload } = subject;
+    if (!isTrained(spec) || workload.trainBatch === null) return null;
+    const step = trainStepOperation(await engine.createEditor(options, base), workload.trainBatch, signal);
+    // The first step also makes what later ones find.
     await recordOnce(step, "detail");
-    trainStep = await plannedCost(step);
-    await trained.dispose();
-  }
-  const editor = await engine.createEditor(options, base);
-  const infer = (asked: "inScope" | "outScope"): Promise<PlannedCost> =>
-    plannedCost(inferenceOperation({ editor, base, workload, asked, signal, onAnswers: () => undefined }));
-  return { trainStep, inScope: await infer("inScope"), outScope: await infer("outScope") };
+    return plannedCost(step);
+  };
+  return { trainStep: await train(), inScope: await infer("inScope"), outScope: await infer("outScope") };
+}
+
+/** Whether the inputs go through the edits: as in the profile, else as they should. */
+function areTakenInScope(record: ProfileRecord | null, asked: Asked): boolean {
+  return record === null ? asked === "inScope" : record.takenInScope[asked] !== 0;
+}
+
+interface PlannedSubject extends AsyncDisposable {
+  readonly engine: Engine;
+  readonly base: Model;
+  readonly workload: Workload;
+}
+
+async function openPlanned({ task, model, record }: PlanJob, device: string): Promise<PlannedSubject> {
+  const engine = await openEngine({ device });
+  const base = await engine.createModel(model.config, { seed: task.seed });
+  return {
+    engine,
+    base,
+    workload: record ? randomWorkload(record.rows, base.info, task.seed) : shapeWorkload(task, model, base),
+    [Symbol.asyncDispose]: () => engine.close(),
+  };
 }
 
 async function plannedCost(operation: Operation): Promise<PlannedCost> {

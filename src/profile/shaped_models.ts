@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { engineSpec } from "../config/editor_spec.js";
 import { resolveModel } from "../config/paths.js";
 import { type EditorSpec, editorModels } from "../editors/registry.js";
-import { writeFolderAtomically } from "../files.js";
+import { writeFolderAtomically, writeJsonAtomically } from "../files.js";
 import { openEngine } from "../native/engine.js";
 import { isShape, type ShapeName, shapeConfig } from "./shapes.js";
 
@@ -12,14 +12,28 @@ import { isShape, type ShapeName, shapeConfig } from "./shapes.js";
  * (`<models>/t5-small`, `bert-base-uncased`), one of random weights takes its place, made once below `directory`.
  * @throws SeprogError CONFIG_INVALID for a model that is neither
  */
-export async function shapedEngineSpec(spec: EditorSpec, seed: number, directory: string) {
+export const shapedEngineSpec = (spec: EditorSpec, seed: number, directory: string) =>
+  engineSpecWith(spec, seed, directory, makeModel);
+
+/** The same for an engine that plans: it reads of such a model its config.json alone. */
+export const plannedEngineSpec = (spec: EditorSpec, seed: number, directory: string) =>
+  engineSpecWith(spec, seed, directory, (shape, path) =>
+    writeJsonAtomically(join(path, "config.json"), shapeConfig(shape)),
+  );
+
+async function engineSpecWith(
+  spec: EditorSpec,
+  seed: number,
+  directory: string,
+  make: (shape: ShapeName, path: string) => Promise<void>,
+) {
   let shaped = spec;
   for (const [option, source] of Object.entries(editorModels(spec))) {
     if (source.source === "base") continue;
     const shape = shapeNamed(source.path);
     if (shape === undefined || isThere(source.path)) continue;
     const path = join(directory, shape);
-    if (!existsSync(path)) await makeModel(shape, path);
+    if (!existsSync(path)) await make(shape, path);
     shaped = { ...shaped, [option]: { source: "directory", path } };
   }
   return engineSpec(shaped, seed);
