@@ -5,15 +5,29 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/nonzero.h>
 
+#include <algorithm>
+#include <cstddef>
+
 #include "../../error.h"
+#include "../../plan/planned_device.h"
 #include "../../train/backward.h"
 #include "../../train/losses.h"
 
 namespace seprog {
 namespace {
 
-Factors keptRows(const at::Tensor& u_NI, const at::Tensor& delta_NO) {
-  const at::Tensor kept = u_NI.ne(0).any(1).logical_and_(delta_NO.ne(0).any(1)).nonzero().squeeze(1);
+/// Names of the matrices behind a classifier's last attention: only the positions that are read have a gradient there.
+std::vector<std::string> behindLastAttention(const Architecture& family) {
+  if (family.answerKind() != AnswerKind::Label) return {};
+  constexpr size_t kPerBlock = 2;
+  const std::vector<std::string> names = family.editableWeights();
+  return {names.end() - static_cast<std::ptrdiff_t>(std::min(kPerBlock, names.size())), names.end()};
+}
+
+/// `mostRows` may have a gradient: what a planned device, which holds no gradients, goes by.
+Factors keptRows(const at::Tensor& u_NI, const at::Tensor& delta_NO, int64_t mostRows) {
+  at::Tensor kept = u_NI.ne(0).any(1).logical_and_(delta_NO.ne(0).any(1)).nonzero().squeeze(1);
+  if (!holdsData(kept)) kept = kept.narrow(0, 0, std::min(mostRows, kept.size(0)));
   if (kept.size(0) == u_NI.size(0)) return {u_NI, delta_NO};
   return {u_NI.index_select(0, kept), delta_NO.index_select(0, kept)};
 }
@@ -57,8 +71,11 @@ ChunkFactors editFactors(const Model& model, const MendModules& modules, const P
   at::NoGradGuard noGrad;
   ChunkFactors chunk;
   chunk.loss = -token.losses.logProb_N.to(at::kDouble).sum().item<double>() * perToken;
+  const std::vector<std::string> last = behindLastAttention(family);
   for (size_t i = 0; i < matrices.size(); ++i) {
-    chunk.byMatrix.push_back(keptRows(taps.wanted.at(matrices[i].name).input.detach(), deltas[i]));
+    const at::Tensor u_NI = taps.wanted.at(matrices[i].name).input.detach();
+    const bool fewRows = std::find(last.begin(), last.end(), matrices[i].name) != last.end();
+    chunk.byMatrix.push_back(keptRows(u_NI, deltas[i], fewRows ? states_TD.size(0) : u_NI.size(0)));
   }
   return chunk;
 }
