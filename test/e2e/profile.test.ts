@@ -38,7 +38,7 @@ beforeAll(async () => {
       datasets: [world.dataFile],
       k: [1],
       methods: {
-        seprog: world.method(),
+        seprog: world.method({ steps: 20 }),
         mend: { editor: { kind: "mend" }, training: { k: [2], labels: "given" } },
         ft: { editor: { kind: "ft", maxSteps: 2 } },
       },
@@ -149,7 +149,7 @@ describe("a bench run's editors", () => {
     expect(trained.quality?.ES.n).toBeGreaterThan(0);
     expect(trained.oneOff.find(({ name }) => name === "train_editor")).toMatchObject({
       source: "training record",
-      steps: 400,
+      steps: 20,
     });
   });
 });
