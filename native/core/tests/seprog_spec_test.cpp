@@ -72,8 +72,8 @@ TEST(SeprogSpec, Test3OrderOfEditsDoesNotMatter) {
   const at::Tensor b = Random(1, "b").normalTensor({1, 5, 16}, 0, 1);
   const at::Tensor H = Random(1, "H").normalTensor({1, 4, 24}, 0, 1);
   const at::Tensor order = at::tensor({2, 0, 3, 1}, at::kLong);
-  const auto one = parts.modules.select(b, H);
-  const auto two = parts.modules.select(b, H.index_select(1, order));
+  const auto one = parts.modules.select(b, H, {.alpha = true});
+  const auto two = parts.modules.select(b, H.index_select(1, order), {.alpha = true});
   EXPECT_TRUE(at::allclose(one.alpha_nRK.index_select(2, order), two.alpha_nRK, 0, 1e-6));
   EXPECT_TRUE(at::allclose(one.h_nRH, two.h_nRH, 0, 1e-6));
   EXPECT_TRUE(
@@ -86,8 +86,8 @@ TEST(SeprogSpec, Test4ARepeatedEditIsOneEdit) {
   const Parts parts;
   const at::Tensor b = Random(1, "b").normalTensor({1, 5, 16}, 0, 1);
   const at::Tensor H = Random(1, "H").normalTensor({1, 1, 24}, 0, 1);
-  const auto one = parts.modules.select(b, H);
-  const auto many = parts.modules.select(b, H.expand({1, 7, 24}).contiguous());
+  const auto one = parts.modules.select(b, H, {.alpha = true});
+  const auto many = parts.modules.select(b, H.expand({1, 7, 24}).contiguous(), {.alpha = true});
   EXPECT_TRUE(at::allclose(one.h_nRH, many.h_nRH, 0, 1e-6));
   EXPECT_TRUE(at::allclose(one.alpha_nRK, at::ones({1, 5, 1})));
 }

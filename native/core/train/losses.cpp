@@ -2,8 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/log.h>
-#include <ATen/ops/max.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -11,31 +9,10 @@
 #include <string>
 
 #include "../error.h"
+#include "../ops/masked_nll/masked_nll.h"
 
 namespace seprog {
 namespace {
-
-/// Scores the block's rows into `out` and destroys the logits; with `weight_N` they become weight ⊙ (softmax
-/// − one-hot).
-void scoreBlock(const at::Tensor& logits_NV, const at::Tensor& labels_N, const at::Tensor* weight_N,
-                const TokenLosses& out) {
-  const int64_t rows = rowsWithin(kCacheElements, logits_NV.size(1));
-  for (int64_t first = 0; first < logits_NV.size(0); first += rows) {
-    const int64_t count = std::min(rows, logits_NV.size(0) - first);
-    at::Tensor part = logits_NV.narrow(0, first, count);
-    const at::Tensor labels = labels_N.narrow(0, first, count).unsqueeze(1);
-    const auto [maximum, argmax] = at::max(part, 1, true);
-    const at::Tensor atLabel = part.gather(1, labels);
-    part.sub_(maximum).exp_();
-    const at::Tensor sum = part.sum(1, true);
-    out.logProb_N.narrow(0, first, count).copy_(atLabel.sub_(maximum).sub_(at::log(sum)).squeeze(1));
-    out.argmax_N.narrow(0, first, count).copy_(argmax.squeeze(1));
-    if (weight_N != nullptr) {
-      const at::Tensor weight = weight_N->narrow(0, first, count).unsqueeze(1);
-      part.mul_(weight.div(sum)).scatter_add_(1, labels, weight.neg());
-    }
-  }
-}
 
 /// Calls use(first row, logits of the block) block by block.
 template <typename Use>
@@ -48,8 +25,8 @@ TokenLosses eachBlock(const at::Tensor& h_ND, const Head& head, const at::Tensor
     const int64_t count = std::min(rows, n - first);
     const at::Tensor logits_RV = applyHead(head, h_ND.narrow(0, first, count));
     const at::Tensor weight = weight_N == nullptr ? at::Tensor() : weight_N->narrow(0, first, count);
-    scoreBlock(logits_RV, labels_N.narrow(0, first, count), weight_N == nullptr ? nullptr : &weight,
-               {losses.logProb_N.narrow(0, first, count), losses.argmax_N.narrow(0, first, count)});
+    maskedNll(logits_RV, labels_N.narrow(0, first, count), weight,
+              {losses.logProb_N.narrow(0, first, count), losses.argmax_N.narrow(0, first, count)});
     use(first, logits_RV);
   }
   return losses;

@@ -33,7 +33,5 @@ void appendHead(const Head& head, const StateGradients& gradients, std::vector<a
 int64_t rowsWithin(int64_t elements, int64_t columns);
 /// Logits that exist at a time, 16 MiB of floats: products stay large enough to run at full speed.
 constexpr int64_t kHeadElements = 1 << 22;
-/// Logits that one element-wise pass covers, 1 MiB of floats: about a core's second-level cache.
-constexpr int64_t kCacheElements = 1 << 18;
 
 }  // namespace seprog

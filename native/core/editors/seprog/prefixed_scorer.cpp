@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/bmm.h>
 
 #include <limits>
 
@@ -43,18 +42,17 @@ void PrefixedScorer::checkOracle(const GoldEdits& gold, int64_t rows) const {
   }
 }
 
-SeprogModules::Selection PrefixedScorer::select(const at::Tensor& b_BDb, const at::Tensor& H_KH,
-                                                const GoldEdits& gold) const {
-  const at::Tensor H_1KH = H_KH.unsqueeze(0);
-  SeprogModules::Selection selection = modules_->select(b_BDb.unsqueeze(0), H_1KH);  // R7
+CrossAttention PrefixedScorer::select(const at::Tensor& b_BDb, const at::Tensor& H_KH,
+                                      const GoldEdits& gold) const {
+  CrossAttention selection = modules_->select(b_BDb.unsqueeze(0), H_KH.unsqueeze(0), {.argmax = true});  // R7
   if (modules_->spec().variant != Variant::OracleEdit) return selection;
   // Rows in scope of an edit get a one-hot α; of the others nobody knows better.
   for (size_t b = 0; b < gold.size(); ++b) {
     if (gold[b] < 0) continue;
-    at::Tensor alpha_K = selection.alpha_nRK.select(1, static_cast<int64_t>(b)).squeeze(0);
-    alpha_K.zero_().select(0, gold[b]).fill_(1.0);
+    const auto row = static_cast<int64_t>(b);
+    selection.h_nRH.select(1, row).copy_(H_KH.select(0, gold[b]));
+    selection.argmax_nR.select(1, row).fill_(gold[b]);
   }
-  selection.h_nRH = at::bmm(selection.alpha_nRK, H_1KH);
   return selection;
 }
 
@@ -97,10 +95,10 @@ PrefixedScorer::Decision PrefixedScorer::decide(const Encoded& encoded, const Ro
   {
     const auto phase = context.phase("retrieve");
     b_BDb = pool(encoded.h_BSD, encoded.source, spec.basePool);  // R6
-    const auto [alpha_1BK, h_1BH] = select(b_BDb, memory_->embeddings_KH().to(base_->device), gold);
-    h_BH = h_1BH.squeeze(0);
+    const CrossAttention selection = select(b_BDb, memory_->embeddings_KH().to(base_->device), gold);
+    h_BH = selection.h_nRH.squeeze(0);
     if (spec.hasClassifier() && spec.hasAttention()) {
-      const at::Tensor selected_B = alpha_1BK.squeeze(0).argmax(1).to(at::kCPU, at::kInt).contiguous();
+      const at::Tensor selected_B = selection.argmax_nR.squeeze(0).to(at::kCPU, at::kInt).contiguous();
       const int32_t* selected = selected_B.const_data_ptr<int32_t>();
       decision.scope.selected.assign(selected, selected + rows);
     } else if (spec.hasClassifier()) {

@@ -48,9 +48,8 @@ class PrefixedScorer : public Scorer {
     std::vector<Share> shares;  // every row is in one
   };
   Encoded encode(const TokenRows& source, JobContext& context) const;
-  /// α of one batch: [1, B, K].
-  SeprogModules::Selection select(const at::Tensor& b_BDb, const at::Tensor& H_KH,
-                                  const GoldEdits& gold) const;
+  /// Of one batch: h [1, B, H], arg-max [1, B].
+  CrossAttention select(const at::Tensor& b_BDb, const at::Tensor& H_KH, const GoldEdits& gold) const;
   bool isPrompted(float logit, int32_t gold) const;
   void checkOracle(const GoldEdits& gold, int64_t rows) const;
   Decision decide(const Encoded& encoded, const RowNotes& notes, JobContext& context) const;

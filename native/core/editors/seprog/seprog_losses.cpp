@@ -25,7 +25,7 @@ namespace {
 /// What the modules make of all rows when they are seen as n episodes, back in the order of the rows. Without
 /// a classifier there are no logits.
 struct Grouped {
-  at::Tensor alphaIn_BK;
+  at::Tensor selectedIn_B;  // undefined without attention
   at::Tensor hIn_BH;
   at::Tensor logitIn_B;
   at::Tensor logitOut_B;
@@ -38,9 +38,11 @@ Grouped selectAndClassify(const SeprogModules& modules, int64_t n, const at::Ten
   const int64_t K = B / n;
   at::Tensor b_nRDb = bIn_BDb.view({n, K, -1});
   if (bOut_BDb.defined()) b_nRDb = at::cat({b_nRDb, bOut_BDb.view({n, K, -1})}, 1);
-  const SeprogModules::Selection selection = modules.select(b_nRDb, H_BH.view({n, K, -1}));
+  const CrossAttention selection = modules.select(b_nRDb, H_BH.view({n, K, -1}), {.argmax = true});
   Grouped grouped;
-  grouped.alphaIn_BK = selection.alpha_nRK.narrow(1, 0, K).reshape({B, K});
+  if (selection.argmax_nR.defined()) {
+    grouped.selectedIn_B = selection.argmax_nR.narrow(1, 0, K).reshape({B});
+  }
   grouped.hIn_BH = selection.h_nRH.narrow(1, 0, K).reshape({B, -1});
   if (bOut_BDb.defined()) {
     const at::Tensor logit_nR = modules.scopeLogit(selection.h_nRH, b_nRDb);
@@ -133,8 +135,8 @@ Figures figuresOf(const SeprogModules& modules, const Episodes& episodes, const 
   if (modules.spec().hasAttention()) {
     const int64_t B = episodes.z.rows();
     const int64_t K = B / episodes.ns.front();
-    const at::Tensor gold_B = at::arange(B, own.alphaIn_BK.options().dtype(at::kLong)).remainder(K);
-    figures.emplace_back("selectAccuracy", share(own.alphaIn_BK.argmax(1).eq(gold_B)));
+    const at::Tensor gold_B = at::arange(B, own.selectedIn_B.options()).remainder(K);
+    figures.emplace_back("selectAccuracy", share(own.selectedIn_B.eq(gold_B)));
   }
   figures.emplace_back("rowAccuracy", prompted.rowAccuracy);
   return figures;

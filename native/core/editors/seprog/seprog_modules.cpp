@@ -1,12 +1,9 @@
 #include "seprog_modules.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/relu.h>
-#include <ATen/ops/softmax.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/tensor.h>
 
@@ -162,17 +159,16 @@ at::Tensor SeprogModules::embedEdits(const TokenBatch& z) const {
   return H_KH;
 }
 
-SeprogModules::Selection SeprogModules::select(const at::Tensor& b_nRDb, const at::Tensor& H_nKH) const {
+CrossAttention SeprogModules::select(const at::Tensor& b_nRDb, const at::Tensor& H_nKH,
+                                     CrossAttentionWants wants) const {
   if (!spec_.hasAttention()) {
-    const double uniform = 1.0 / static_cast<double>(H_nKH.size(1));
-    const at::Tensor alpha_nRK =
-        at::full({b_nRDb.size(0), b_nRDb.size(1), H_nKH.size(1)}, uniform, H_nKH.options());
-    return {alpha_nRK, at::bmm(alpha_nRK, H_nKH)};
+    CrossAttention even;
+    even.h_nRH = H_nKH.mean(1, true).expand({b_nRDb.size(0), b_nRDb.size(1), H_nKH.size(2)});
+    return even;
   }
   const double scale = 1.0 / std::sqrt(static_cast<double>(spec_.hiddenWidth));
-  const at::Tensor q_nRH = at::linear(b_nRDb, parameters_.at("W_att"));                            // R1
-  const at::Tensor alpha_nRK = at::softmax(at::bmm(q_nRH, H_nKH.transpose(1, 2)).mul(scale), -1);  // R7
-  return {alpha_nRK, at::bmm(alpha_nRK, H_nKH)};
+  const at::Tensor q_nRH = at::linear(b_nRDb, parameters_.at("W_att"));  // R1
+  return crossAttention(q_nRH, H_nKH, scale, wants);                     // R7
 }
 
 at::Tensor SeprogModules::scopeLogit(const at::Tensor& h, const at::Tensor& b) const {

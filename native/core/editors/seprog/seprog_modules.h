@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../../models/model.h"
+#include "../../ops/cross_attention/cross_attention.h"
 #include "../../tensor/token_batch.h"
 #include "../../tensor/weights.h"
 #include "seprog_spec.h"
@@ -48,12 +49,10 @@ class SeprogModules {
   /// H_e: one row per edit text, [rows, H] (R3, R4, R5).
   at::Tensor embedEdits(const TokenBatch& z) const;
 
-  struct Selection {
-    at::Tensor alpha_nRK;  // attention of every input over the edits of its episode
-    at::Tensor h_nRH;      // h(x)
-  };
-  /// h(x) = α H_e with α = softmax(q H_eᵀ/√h), q = W_att b(x) (R1, R7); without attention α = 1/K.
-  Selection select(const at::Tensor& b_nRDb, const at::Tensor& H_nKH) const;
+  /// h(x) = α H_e with α = softmax(q H_eᵀ/√h), q = W_att b(x) (R1, R7), every input over the edits of its
+  /// episode. Without attention α = 1/K, and there is neither α nor an arg-max to be had.
+  CrossAttention select(const at::Tensor& b_nRDb, const at::Tensor& H_nKH,
+                        CrossAttentionWants wants = {}) const;
 
   /// ℓ(x) = NN_e(h(x) ⊕ b(x)), a logit: in scope iff it is above 0 (R8). [..., H], [..., Db] → [...].
   at::Tensor scopeLogit(const at::Tensor& h, const at::Tensor& b) const;
