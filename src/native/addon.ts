@@ -305,7 +305,7 @@ export interface MemoryStats {
 }
 
 export interface EngineOptions {
-  /** "cpu" (default) or "cuda:N". */
+  /** "cpu" (default) or "cuda:N"; "plan:cpu" or "plan:cuda", also with ":out-of-scope": docs/planning.md. */
   readonly device?: string;
   /** Compute threads of the engine thread. Default: SLURM_CPUS_PER_TASK, else the cores this process may run on. */
   readonly threads?: number;
