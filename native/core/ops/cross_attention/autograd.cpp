@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "../../error.h"
+#include "../../instrument/memory_role.h"
 #include "fused.h"
 
 namespace seprog {
@@ -85,6 +86,7 @@ CrossAttention crossAttention(const at::Tensor& q_nRH, const at::Tensor& rows_nK
     return crossAttentionReference(q_nRH, rows_nKH, scale, wants);
   }
   CrossAttention result;
+  const RoleScope kept(currentMemoryRole());  // inside a function nothing is recorded
   result.h_nRH = Function::apply(q_nRH, rows_nKH, scale, wants, &result);
   return result;
 }
