@@ -68,7 +68,7 @@ async function plannedCosts(
     await using subject = await open(areTakenInScope(job.record, asked));
     const { engine, base, workload } = subject;
     const editor = await engine.createEditor(options, base);
-    return plannedCost(
+    return await plannedCost(
       inferenceOperation({ editor, base, workload, asked, signal, onAnswers: () => undefined }),
     );
   };
@@ -79,7 +79,7 @@ async function plannedCosts(
     const step = trainStepOperation(await engine.createEditor(options, base), workload.trainBatch, signal);
     // The first step also makes what later ones find.
     await recordOnce(step, "detail");
-    return plannedCost(step);
+    return await plannedCost(step);
   };
   return { trainStep: await train(), inScope: await infer("inScope"), outScope: await infer("outScope") };
 }
