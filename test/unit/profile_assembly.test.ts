@@ -219,5 +219,7 @@ describe("groups of phases", () => {
   it("tell what is done by the call and the phase", () => {
     const groups = ["train.update", "train.inner", "apply.inner_fit", "answer.decode", "host.batch", "rest"];
     expect(groups.map(phaseGroup)).toEqual(["update", "edit", "edit", "answer", "host", "rest"]);
+    const passes = ["train.outer_backward", "train.inner_backward", "train.unheard_backward"];
+    expect(passes.map(phaseGroup)).toEqual(["backward", "edit", "rest"]);
   });
 });

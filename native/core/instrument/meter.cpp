@@ -1,9 +1,15 @@
 #include "meter.h"
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 
 namespace seprog {
 namespace {
+
+constexpr std::string_view kBackward = "backward";
+
+thread_local Meter* currentMeter = nullptr;
 
 RoleBytes named(const BytesByRole& bytes) {
   RoleBytes roles;
@@ -14,14 +20,20 @@ RoleBytes named(const BytesByRole& bytes) {
 }  // namespace
 
 Meter::Meter(const c10::Device& device, MeasureLevel level)
-    : device_(device), level_(level), total_(device, 0, "total") {
+    : device_(device), level_(level), outer_(currentMeter), total_(device, 0, "total") {
+  currentMeter = this;
   if (level_ != MeasureLevel::Detail) return;
   trace_.emplace(startedAt_);
   DeviceMemory::of(device_).startTrace(*trace_);
   flops_.emplace();
 }
 
-Meter::~Meter() { stopTrace(); }
+Meter::~Meter() {
+  currentMeter = outer_;
+  stopTrace();
+}
+
+Meter* Meter::current() { return currentMeter; }
 
 void Meter::stopTrace() {
   if (trace_) DeviceMemory::of(device_).stopTrace(*trace_);
@@ -84,6 +96,22 @@ void Meter::end() {
     spans_.push_back({interval->record, interval->beganNs, endNs});
     DeviceMemory::of(device_).sample(*trace_);
     outer.insideFlops = outer.insideFlops + addFlops(*interval, phases_[interval->record]);
+  }
+}
+
+bool Meter::beginBackward() {
+  const std::string outer = open_.empty() ? "" : phases_[open_.back()->record].name;
+  if (outer.ends_with(kBackward)) return false;
+  begin((outer.empty() ? std::string(kBackward) : outer + "_" + std::string(kBackward)).c_str());
+  return true;
+}
+
+BackwardPhase::~BackwardPhase() {
+  if (!meter_) return;
+  try {
+    meter_->end();
+  } catch (...) {
+    // As in JobContext::Phase.
   }
 }
 

@@ -38,11 +38,18 @@ class Meter {
  public:
   explicit Meter(const c10::Device& device, MeasureLevel level = MeasureLevel::Clocks);
   ~Meter();
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
+
+  /// The one that was made last on this thread and lives; null where nothing is measured.
+  static Meter* current();
 
   /// Phases nest: end() closes the one begun last. A repeated name adds its times up, keeps the first
   /// baseline and the highest peak.
   void begin(const char* name);
   void end();
+  /// A phase `<the open one>_backward`; false: the open one goes backward itself, and nothing was begun.
+  bool beginBackward();
 
   Measurement finish();
 
@@ -71,6 +78,7 @@ class Meter {
 
   c10::Device device_;
   MeasureLevel level_;
+  Meter* outer_;  // whose place this one takes on its thread
   std::chrono::steady_clock::time_point startedAt_ = std::chrono::steady_clock::now();
   std::vector<Span> spans_;
   std::optional<MemoryTrace> trace_;
@@ -78,6 +86,21 @@ class Meter {
   std::vector<std::unique_ptr<Interval>> open_;
   Interval total_;
   std::optional<FlopCounter> flops_;  // detail only
+};
+
+/// While it lives a backward pass runs, which is measured apart from the phase that it is part of: a phase that works in
+/// chunks, forward and back again for each, thereby knows both shares.
+class BackwardPhase {
+ public:
+  BackwardPhase() : meter_(Meter::current()) {
+    if (meter_ && !meter_->beginBackward()) meter_ = nullptr;
+  }
+  ~BackwardPhase();
+  BackwardPhase(const BackwardPhase&) = delete;
+  BackwardPhase& operator=(const BackwardPhase&) = delete;
+
+ private:
+  Meter* meter_;
 };
 
 }  // namespace seprog

@@ -89,8 +89,9 @@ void checkForward(Golden& golden, const Case& test) {
                 test.modules(specOf(golden, "mean", "mean", "tanh", "token")).embedEdits(z));
   golden.expect("variant.H_e.relu",
                 test.modules(specOf(golden, "mean", "mean", "relu", "token")).embedEdits(z));
-  const auto [alpha, h] = modules.select(b.unsqueeze(0), H.unsqueeze(0));
-  golden.expect("alpha", alpha.squeeze(0));
+  const CrossAttention selection = modules.select(b.unsqueeze(0), H.unsqueeze(0), {.alpha = true});
+  const at::Tensor& h = selection.h_nRH;
+  golden.expect("alpha", selection.alpha_nRK.squeeze(0));
   golden.expect("h", h.squeeze(0));
   golden.expect("scope_logit", modules.scopeLogit(h.squeeze(0), b));
   const at::Tensor pr = modules.prompts(h.squeeze(0));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/instrument/process_memory.h"
+#include "core/train/backward.h"
 
 namespace seprog {
 namespace {
@@ -46,6 +47,31 @@ TEST(Meter, RecordsPhasesInOrderWithTheirOwnPeaks) {
   EXPECT_GE(forward.baselineBytes, 64);
   EXPECT_GE(forward.peakReservedBytes, forward.peakBytes);
   EXPECT_EQ(forward.deviceNs, -1) << "the CPU has no clock of its own";
+}
+
+TEST(Meter, ABackwardPassIsAPhaseOfItsOwnInsideTheOpenOne) {
+  const at::Tensor w = at::ones({8, 8}).requires_grad_();
+  gradientsFor({w.square().sum()}, {w});  // nothing is measured: no phase, no failure
+  Meter meter(kCpu, MeasureLevel::Detail);
+  JobContext context(nullptr, &meter);
+  {
+    auto losses = context.phase("losses");
+    for (int chunk = 0; chunk < 3; ++chunk) gradientsFor({at::mm(w, w).sum()}, {w});
+  }
+  {
+    auto backward = context.phase("editor_backward");
+    gradientsFor({at::mm(w, w).sum()}, {w});
+  }
+  runBackward({at::mm(w, w).sum()});
+  const Measurement measurement = meter.finish();
+  std::vector<std::string> names;
+  for (const PhaseRecord& phase : measurement.phases) names.push_back(phase.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"losses", "losses_backward", "editor_backward", "backward"}));
+  const PhaseRecord& within = measurement.phases[1];
+  EXPECT_EQ(within.calls, 3);
+  EXPECT_EQ(within.flops->backward, 3 * 2 * 2 * 8 * 8 * 8);
+  EXPECT_EQ(measurement.phases[0].flops->backward, 0) << "counted where it ran, once";
+  EXPECT_EQ(measurement.phases[0].selfWallNs, measurement.phases[0].wallNs - within.wallNs);
 }
 
 TEST(Meter, NestedPhasesCountForTheOuterAndRepeatedNamesAddUp) {

@@ -1,4 +1,4 @@
-// Backward passes, told apart in a measurement's memory map.
+// Backward passes, told apart in a measurement: phases and a role of their own.
 #pragma once
 
 #include <ATen/core/Tensor.h>
