@@ -123,19 +123,19 @@ const microBatchOf = (spec: EditorSpec): number | null => ("microBatch" in spec 
 const withMicroBatch = (spec: EditorSpec, microBatch: number): EditorSpec =>
   "microBatch" in spec ? { ...spec, microBatch } : spec;
 
-function comparisonsOf(
-  planned: PlannedCosts,
-  record: {
-    readonly trainStep: OperationSamples | object;
-    readonly inScope: OperationSamples;
-    readonly outScope: OperationSamples;
-  },
-): Comparison[] {
+function comparisonsOf(planned: PlannedCosts, record: ProfileRecord): Comparison[] {
   return (["trainStep", "inScope", "outScope"] as const).flatMap((operation) => {
     const cost = planned[operation];
     const samples = record[operation];
-    if (cost === null || !("peakBytes" in samples)) return [];
-    const measuredBytes = medianEstimate(samples.peakBytes)?.value ?? 0;
+    if (cost === null || "notApplicable" in samples) return [];
+    const peakBytes = medianEstimate(samples.peakBytes)?.value ?? 0;
+    const measuredBytes = peakBytes + mappedBytes(samples, record);
     return [{ operation, plannedBytes: cost.peakBytes, measuredBytes }];
   });
 }
+
+const FP32_BYTES = 4;
+
+/** Base weights that are read where they stand in their file: no allocator has seen them. */
+const mappedBytes = ({ memoryMap }: OperationSamples, { parameters }: ProfileRecord): number =>
+  memoryMap?.weights === 0 ? FP32_BYTES * parameters.model : 0;

@@ -10,7 +10,9 @@ import { runProgram, startProgram } from "../support/program.js";
 import { TinyWorld } from "../support/tiny_world.js";
 
 let world: TinyWorld;
-const run = (args: readonly string[]) => runProgram(args, { cwd: world.folder });
+// The other matrix library takes scratch of which a plan knows nothing: much beside so small a model.
+const options = () => ({ cwd: world.folder, env: { SEPROG_MATMUL: "default" } });
+const run = (args: readonly string[]) => runProgram(args, options());
 
 const REPETITIONS = 3;
 const profileAt = (k: string, ...more: readonly string[]): readonly string[] => {
@@ -18,7 +20,7 @@ const profileAt = (k: string, ...more: readonly string[]): readonly string[] => 
   return ["profile", "suite.yaml", "--k", k, "--threads", "1", ...times, ...more];
 };
 const profile = (...more: readonly string[]): readonly string[] => profileAt("2", ...more);
-const ended = (args: readonly string[]) => startProgram(args, { cwd: world.folder }).ended;
+const ended = (args: readonly string[]) => startProgram(args, options()).ended;
 
 const record = (method: string, folder = "runs/profile-tiny"): ProfileRecord => {
   const name = readdirSync(world.path(folder, "profiles")).find((one) => one.startsWith(`${method}-`)) ?? "";
@@ -119,7 +121,7 @@ describe("profile", () => {
 
 describe("Ctrl-C", () => {
   it("ends with 130 and loses the running cell alone", async () => {
-    const running = startProgram(profile("--out", "runs/stopped"), { cwd: world.folder });
+    const running = startProgram(profile("--out", "runs/stopped"), options());
     await running.said("[1/3]");
     running.child.kill("SIGINT");
     expect((await running.ended).status).toBe(130);
