@@ -1,4 +1,5 @@
 import { openEngine } from "../native/engine.js";
+import { kernelInfo } from "../native/kernels.js";
 import { loadAddon } from "../native/load.js";
 import type { EngineFacts } from "./environment.js";
 import type { EngineChoice } from "./job.js";
@@ -13,6 +14,6 @@ export async function probeEngine(choice: EngineChoice): Promise<EngineFacts> {
     deviceInfo: addon.listDevices().find(({ name }) => name === engine.device) ?? null,
     threads: engine.threads,
     matmul: await engine.matmulBackend(),
-    kernels: addon.kernels().policy,
+    kernels: kernelInfo().policy,
   };
 }

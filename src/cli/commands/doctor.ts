@@ -91,6 +91,7 @@ const FOUND_BY = {
 
 async function describeEngine(): Promise<Finding[]> {
   const { loadAddon, loadReport } = await import("../../native/load.js");
+  const { kernelInfo } = await import("../../native/kernels.js");
   try {
     const { libtorch, cudaProblem } = loadReport();
     const addon = loadAddon();
@@ -102,7 +103,7 @@ async function describeEngine(): Promise<Finding[]> {
       fine("CUDA", cudaProblem === null ? "loaded" : `not used: ${cudaProblem}`),
       ...addon.listDevices().map((device) => describeDevice(device, build.libtorchLoaded)),
       ...(await describeComputing()),
-      ...describeKernels(addon.kernels()),
+      ...describeKernels(kernelInfo()),
       describeSelfTest(addon.selfTest()),
     ];
   } catch (error) {
