@@ -78,7 +78,12 @@ TEST_F(MemoryMap, StepOfSeprogTellsModelEditorAndMomentsApart) {
   const int64_t parameters = (*cpuMemoryCounts().roles)[static_cast<size_t>(MemoryRole::Editor)] -
                              before_[static_cast<size_t>(MemoryRole::Editor)];
   EXPECT_GT(parameters, 0);
+  const int64_t moments = (*cpuMemoryCounts().roles)[static_cast<size_t>(MemoryRole::Optimizer)] -
+                          before_[static_cast<size_t>(MemoryRole::Optimizer)];
+  EXPECT_LT(moments, parameters / 8) << "an editor that only answers pays for no moments";
   const EpisodeBatch batch = tiny::episodes(1, 2, 4);
+  JobContext quiet;
+  editor->trainStep(batch, 1e-3, quiet);  // makes them
   const Measurement step = measured([&](JobContext& context) { editor->trainStep(batch, 1e-3, context); });
   expectComplete(step);
   EXPECT_EQ(own(step.total, MemoryRole::Weights), weights);

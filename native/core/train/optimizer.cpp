@@ -7,7 +7,7 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -70,6 +70,18 @@ void adamChunk(const StepConstants& c, int64_t count, const float* __restrict gr
   }
 }
 
+/// Zeros that take one element's room until a step writes to them: an editor that only answers needs no more.
+at::Tensor notYet(const at::Tensor& parameter) {
+  return at::zeros({}, parameter.options().requires_grad(false)).expand(parameter.sizes());
+}
+
+/// The moment in `table`, in memory of its own.
+const at::Tensor& written(TensorTable& table, const std::string& name) {
+  at::Tensor& moment = table.find(name)->second;
+  if (!moment.is_contiguous()) moment = moment.contiguous();
+  return moment;
+}
+
 }  // namespace
 
 double globalNorm(const Gradients& gradients) {
@@ -129,8 +141,8 @@ AdamOptions readAdamOptions(Options options) {
 Adam::Adam(const AdamOptions& options, const TensorTable& parameters) : options_(options) {
   const RoleScope role(MemoryRole::Optimizer);
   for (const auto& [name, parameter] : parameters) {
-    m_.emplace(name, at::zeros_like(parameter, at::MemoryFormat::Contiguous).detach());
-    v_.emplace(name, at::zeros_like(parameter, at::MemoryFormat::Contiguous).detach());
+    m_.emplace(name, notYet(parameter));
+    v_.emplace(name, notYet(parameter));
   }
 }
 
@@ -141,6 +153,7 @@ void Adam::step(const TensorTable& parameters, const Gradients& gradients, doubl
                                      std::to_string(learningRate));
   }
   at::NoGradGuard noGrad;
+  const RoleScope role(MemoryRole::Optimizer);
   std::vector<at::Tensor> p, g, m, v;
   for (const auto& [name, gradient] : gradients) {
     const auto parameter = parameters.find(name);
@@ -151,8 +164,8 @@ void Adam::step(const TensorTable& parameters, const Gradients& gradients, doubl
     }
     p.push_back(parameter->second);
     g.push_back(gradient.contiguous());
-    m.push_back(m_.find(name)->second);
-    v.push_back(v_.find(name)->second);
+    m.push_back(written(m_, name));
+    v.push_back(written(v_, name));
   }
 
   const double step = static_cast<double>(steps_ + 1);
