@@ -50,8 +50,20 @@ const STUDENT_T = [
   12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131,
 ];
 
-/** Mean of a figure over seeds with Student's 95 % interval; null for fewer than two seeds. */
-export function meanOverSeeds(values: readonly number[]): Estimate | null {
+/** What a figure can be. */
+export interface Range {
+  readonly least: number;
+  readonly most: number;
+}
+
+export const SHARE: Range = { least: 0, most: 1 };
+export const DIFFERENCE_OF_SHARES: Range = { least: -1, most: 1 };
+
+/**
+ * Mean of a figure over seeds with Student's 95 % interval, which ends where the figure's range does; null for fewer than
+ * two seeds.
+ */
+export function meanOverSeeds(values: readonly number[], { least, most }: Range): Estimate | null {
   const n = values.length;
   if (n < 2) return null;
   const value = mean(values);
@@ -59,5 +71,5 @@ export function meanOverSeeds(values: readonly number[]): Estimate | null {
   // Beyond the table the last point is a little too wide, never too narrow.
   const t = STUDENT_T[Math.min(n - 1, STUDENT_T.length) - 1] ?? Number.NaN;
   const half = t * Math.sqrt(variance / n);
-  return { value, low: value - half, high: value + half, n };
+  return { value, low: Math.max(least, value - half), high: Math.min(most, value + half), n };
 }

@@ -1,5 +1,13 @@
 import type { CellResult, Figure, OverBudget } from "../evaluation/records.js";
-import { meanOfStrata, meanOverSeeds, type Stratum, stratifiedMean } from "../metrics/stratified.js";
+import {
+  DIFFERENCE_OF_SHARES,
+  meanOfStrata,
+  meanOverSeeds,
+  type Range,
+  SHARE,
+  type Stratum,
+  stratifiedMean,
+} from "../metrics/stratified.js";
 
 /** Figures that are averaged over K and compared between methods. */
 export type GridFigure = "ES" | "DD";
@@ -62,7 +70,7 @@ export class Grid {
 
   /** Unweighted mean over K, then over the data sets; null where a cell is missing. */
   mean(figure: GridFigure, method: string, datasets: readonly string[]): GridEstimate | null {
-    return this.#estimate(datasets, [method], ([result]) => result?.perEpisode[figure] ?? []);
+    return this.#estimate(datasets, [method], ([result]) => result?.perEpisode[figure] ?? [], SHARE);
   }
 
   /** The same of `method` − `reference`, episode by episode; null where they were not asked the same. */
@@ -72,7 +80,7 @@ export class Grid {
     reference: string,
     datasets: readonly string[],
   ): GridEstimate | null {
-    return this.#estimate(datasets, [method, reference], differencesIn(figure));
+    return this.#estimate(datasets, [method, reference], differencesIn(figure), DIFFERENCE_OF_SHARES);
   }
 
   /** The differences themselves, by data set, K and seed; weighted to make their mean. */
@@ -93,9 +101,13 @@ export class Grid {
     datasets: readonly string[],
     methods: readonly string[],
     valuesOf: ValuesOf,
+    range: Range,
   ): GridEstimate | null {
     const complete = this.#complete(datasets, methods, valuesOf);
-    const overSeeds = meanOverSeeds(complete.map((strata) => meanOfStrata(strata)));
+    const overSeeds = meanOverSeeds(
+      complete.map((strata) => meanOfStrata(strata)),
+      range,
+    );
     if (overSeeds !== null) return { ...overSeeds, over: "seeds" };
     const overEpisodes = stratifiedMean(complete[0] ?? []);
     return overEpisodes && { ...overEpisodes, over: "episodes" };

@@ -1,6 +1,6 @@
 import type { TopLevelSpec } from "vega-lite";
 import type { SummaryCell } from "../evaluation/records.js";
-import { meanOverSeeds } from "../metrics/stratified.js";
+import { meanOverSeeds, SHARE } from "../metrics/stratified.js";
 import {
   type Chart,
   type ChartOptions,
@@ -82,7 +82,10 @@ function overSeeds(cells: readonly SummaryCell[]): SummaryCell | undefined {
   const [first] = cells;
   if (first === undefined) return undefined;
   const merged = (figure: GridFigure) =>
-    meanOverSeeds(cells.map((cell) => cell[figure].value)) ?? first[figure];
+    meanOverSeeds(
+      cells.map((cell) => cell[figure].value),
+      SHARE,
+    ) ?? first[figure];
   return { ...first, ES: merged("ES"), DD: merged("DD") };
 }
 

@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { CellResult, SummaryCell } from "../../src/evaluation/records.js";
-import { meanOfStrata, meanOverSeeds, stratifiedMean } from "../../src/metrics/stratified.js";
+import {
+  DIFFERENCE_OF_SHARES,
+  meanOfStrata,
+  meanOverSeeds,
+  SHARE,
+  stratifiedMean,
+} from "../../src/metrics/stratified.js";
 import { drawdownOrder } from "../../src/report/ablation_order.js";
 import { reportContent } from "../../src/report/content.js";
 import { Grid } from "../../src/report/grid.js";
@@ -64,10 +70,15 @@ describe("strata", () => {
   });
 
   it("of seeds have Student's interval", () => {
-    const estimate = meanOverSeeds([1, 2, 3]);
-    expect(estimate?.value).toBe(2);
-    expect((estimate?.high ?? 0) - 2).toBeCloseTo(4.303 / Math.sqrt(3), 6);
-    expect(meanOverSeeds([1])).toBeNull();
+    const estimate = meanOverSeeds([0.4, 0.5, 0.6], SHARE);
+    expect(estimate?.value).toBeCloseTo(0.5, 12);
+    expect((estimate?.high ?? 0) - 0.5).toBeCloseTo((0.1 * 4.303) / Math.sqrt(3), 6);
+    expect(meanOverSeeds([1], SHARE)).toBeNull();
+  });
+
+  it("end where a share does", () => {
+    expect(meanOverSeeds([0.9, 0.99], SHARE)).toMatchObject({ high: 1 });
+    expect(meanOverSeeds([-0.1, 0.1], DIFFERENCE_OF_SHARES)).toMatchObject({ low: -1, high: 1 });
   });
 });
 
