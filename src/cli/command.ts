@@ -18,6 +18,8 @@ export interface CommandSpec<Positionals extends Named<PositionalOptions>, Flags
   readonly examples: readonly (readonly [string, string])[];
   readonly positionals?: Positionals;
   readonly options?: Flags;
+  /** Below it: `data import`. */
+  readonly commands?: readonly Command[];
   /** Returns the exit status; nothing means 0. Errors are printed by the caller. */
   run(
     args: InferredOptionTypes<Flags> & { [Name in keyof Positionals]: InferredOptionType<Positionals[Name]> },
@@ -51,6 +53,7 @@ export function defineCommand<
       let built = yargs;
       for (const [name, option] of positionals) built = built.positional(name, option);
       built = built.options(Object.fromEntries(flags));
+      for (const { module } of spec.commands ?? []) built = built.command(module);
       for (const [line, text] of spec.examples) built = built.example(`$0 ${line}`, text);
       return built;
     },
@@ -62,7 +65,10 @@ export function defineCommand<
   return {
     module,
     name: spec.command.split(" ")[0] ?? spec.command,
-    optionNames: flags.flatMap(([name, option]) => [name, ...[option.alias ?? []].flat()]),
+    optionNames: [
+      ...flags.flatMap(([name, option]) => [name, ...[option.alias ?? []].flat()]),
+      ...(spec.commands ?? []).flatMap((command) => command.optionNames),
+    ],
   };
 }
 

@@ -39,10 +39,11 @@ export function episodeCount(
   return Math.max(minEpisodes, Math.min(Math.floor(recordCount / K), Math.ceil(maxEdits / K)));
 }
 
-function evaluationEpisode(
+/** The questions about edits that are chosen. @throws SeprogError DATA_INVALID as `drawOutScope` */
+export function episodeOfEdits(
   edits: readonly EpisodeEdit[],
   pool: readonly EditRecord[],
-  options: EvaluationOptions,
+  options: Pick<EvaluationOptions, "rephrasesPerEdit" | "outScope">,
   rng: Rng,
 ): Episode {
   return {
@@ -83,6 +84,6 @@ export function evaluationEpisodes(
       const y_e = drawKeptLabel(record, settings.keepShare, rng) ?? drawGivenLabel(record, rng);
       return { record, x_e: record.x_e, y_e };
     });
-    return evaluationEpisode(edits, pool, settings, rng);
+    return episodeOfEdits(edits, pool, settings, rng);
   });
 }

@@ -2,6 +2,7 @@ import type { TokenCodec } from "../../data/official_files.js";
 import type { AnswerShare, DatasetStatistics } from "../../data/statistics.js";
 import type { EditRecord, Split } from "../../data/types.js";
 import { defineCommand } from "../command.js";
+import { dataImport } from "./data_import.js";
 
 export const data = defineCommand({
   command: "data [name]",
@@ -13,7 +14,9 @@ export const data = defineCommand({
     ["data zsre:FOLDER", "check the official zsRE files in a folder"],
     ["data mine.jsonl", "check your own edits; every bad line is named"],
     ["data mine.jsonl --stats --json", "the same figures for a program"],
+    ["data import zsre_mend_eval.json --out mine.jsonl", "make such a file of what others published"],
   ],
+  commands: [dataImport],
   positionals: {
     name: {
       type: "string",

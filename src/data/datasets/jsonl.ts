@@ -6,7 +6,7 @@ import { Problems } from "../problems.js";
 import { completeRecord, type FileRecord, recordSchema } from "../schema.js";
 import { toDataset } from "../splits.js";
 import { groupKey } from "../text.js";
-import type { Dataset, Split } from "../types.js";
+import type { Dataset, EditRecord, Split } from "../types.js";
 
 export interface JsonlOptions {
   /** Split of the records that name none; without it they are split by group. */
@@ -14,10 +14,11 @@ export interface JsonlOptions {
 }
 
 /**
- * A user's own edits: one common record a line. Records that share a group or an edit input are one group.
+ * A user's own edits, in the file's order: one common record a line. Records that share a group or an edit input are one
+ * group.
  * @throws SeprogError DATA_INVALID with `file:line` for every bad line, for repeated ids and for a file without records
  */
-export async function loadJsonl(path: string, { split }: JsonlOptions = {}): Promise<Dataset> {
+export async function readRecords(path: string): Promise<EditRecord[]> {
   const problems = new Problems();
   const rows: { id: string; line: number; row: FileRecord }[] = [];
   const lineOfId = new Map<string, number>();
@@ -35,6 +36,14 @@ export async function loadJsonl(path: string, { split }: JsonlOptions = {}): Pro
   const groups = mergeGroups(
     rows.map(({ row }) => [...(row.group === undefined ? [] : [row.group]), groupKey(row.x_e)]),
   );
-  const records = rows.map(({ id, row }, i) => ({ split, ...completeRecord(row, id, groups[i] ?? id) }));
-  return toDataset(basename(path).replace(/\.jsonl$/, ""), records);
+  return rows.map(({ id, row }, i) => completeRecord(row, id, groups[i] ?? id));
+}
+
+/** The records of `readRecords` by split. @throws as it does */
+export async function loadJsonl(path: string, { split }: JsonlOptions = {}): Promise<Dataset> {
+  const records = await readRecords(path);
+  return toDataset(
+    basename(path).replace(/\.jsonl$/, ""),
+    records.map((record) => ({ split, ...record })),
+  );
 }

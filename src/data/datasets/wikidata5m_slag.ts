@@ -24,7 +24,7 @@ const names = z
   .transform((lists) => [...new Set(lists.flat().map(cleanText))].filter((name) => name !== ""))
   .refine((list) => list.length > 0, "expected at least one name that is not blank");
 
-const slagSchema = z
+export const slagSchema = z
   .looseObject({ entity1: names, relation: names, entity2: names })
   .transform(({ entity1, relation, entity2 }) => ({ entity1, relation, entity2 }));
 
@@ -67,17 +67,18 @@ const PARAPHRASES = 4;
 const REDRAWS = 64;
 
 /** Canonical objects of a split, each as often as it occurs, by what they may be labels for. */
-class ObjectPool {
+export class ObjectPool {
   readonly #objects = new Map<string, string[]>();
   readonly #keyOf: (fact: SlagFact) => string;
 
-  constructor(facts: readonly SlagFact[], labelsFrom: "relation" | "split") {
+  constructor(labelsFrom: "relation" | "split") {
     this.#keyOf = labelsFrom === "relation" ? ({ relation }) => relation[0] ?? "" : () => "";
-    for (const fact of facts) {
-      const known = this.#objects.get(this.#keyOf(fact));
-      if (known === undefined) this.#objects.set(this.#keyOf(fact), [fact.entity2[0] ?? ""]);
-      else known.push(fact.entity2[0] ?? "");
-    }
+  }
+
+  add(fact: SlagFact): void {
+    const known = this.#objects.get(this.#keyOf(fact));
+    if (known === undefined) this.#objects.set(this.#keyOf(fact), [fact.entity2[0] ?? ""]);
+    else known.push(fact.entity2[0] ?? "");
   }
 
   /** Up to four that are not true of the fact. */
@@ -93,7 +94,7 @@ class ObjectPool {
 }
 
 /** Up to four inputs: another name of subject and relation; where there are too few, another name of one of them. */
-function drawParaphrases({ entity1, relation }: SlagFact, rng: Rng): string[] {
+export function drawParaphrases({ entity1, relation }: SlagFact, rng: Rng): string[] {
   const [subject = "", ...subjects] = entity1;
   const [label = "", ...labels] = relation;
   const both = subjects.flatMap((e1) => labels.map((r) => relationInput(e1, r)));
@@ -119,7 +120,8 @@ export function slagRecords(
   const records: EditRecord[] = [];
   for (const split of SPLITS.toReversed()) {
     const facts = splits[split];
-    const pool = new ObjectPool(facts, labelsFrom);
+    const pool = new ObjectPool(labelsFrom);
+    for (const fact of facts) pool.add(fact);
     const groups = new Set<string>();
     const toFact = (fact: SlagFact, index: number): RelationFact => ({
       id: `wikidata5m-${split}-${index}`,
