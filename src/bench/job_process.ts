@@ -4,6 +4,7 @@ import { SeprogError } from "../errors.js";
 import type { OnEvent } from "../training/events.js";
 import type { EngineFacts } from "./environment.js";
 import type { Job, JobMessage, ParentMessage, TrainingStop } from "./job.js";
+import { countMemoryKills, deathError } from "./process_death.js";
 
 const WORKER = fileURLToPath(new URL("./worker.js", import.meta.url));
 /** How long a process may take to end after it was asked to stop. */
@@ -17,6 +18,8 @@ export interface JobOptions {
   readonly worker?: string;
   /** Variables of the process's environment beside this one's. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Called with the process's number before it is given the job. */
+  readonly onStart?: (pid: number) => Promise<void>;
 }
 
 /** What a job leaves beside its files. */
@@ -29,11 +32,13 @@ export interface JobOutcome {
 
 /**
  * Runs a job in a process of its own: its own peak memory, and a crash of it is an error here.
- * @throws SeprogError as the job threw it; INTERNAL when the process died; the signal's reason when stopped
+ * @throws SeprogError as the job threw it; INTERNAL or OUT_OF_MEMORY, its cause a ProcessEnd, when the process died; the
+ *   signal's reason when stopped
  */
 export async function runJob<AnyJob = Job>(job: AnyJob, options: JobOptions = {}): Promise<JobOutcome> {
   const { signal, onEvent } = options;
   signal?.throwIfAborted();
+  const killsBefore = countMemoryKills();
   const child = fork(options.worker ?? WORKER, [], {
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     serialization: "advanced",
@@ -65,28 +70,19 @@ export async function runJob<AnyJob = Job>(job: AnyJob, options: JobOptions = {}
   };
   signal?.addEventListener("abort", stop, { once: true });
   try {
+    const ended = new Promise<{ code: number | null; signal: string | null }>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (code, signal) => resolve({ code, signal }));
+    });
+    if (child.pid !== undefined) await options.onStart?.(child.pid);
     send({ type: "start", job });
-    const { code, killedBy } = await new Promise<{ code: number | null; killedBy: string | null }>(
-      (resolve, reject) => {
-        child.once("error", reject);
-        child.once("close", (code, killedBy) => resolve({ code, killedBy }));
-      },
-    );
+    const end = await ended;
     if (done) return { ...(facts && { facts }), ...(overBudget && { overBudget }) };
     signal?.throwIfAborted();
-    throw failure ?? crash(code, killedBy, stderr);
+    const memoryKills = { before: killsBefore, after: countMemoryKills() };
+    throw failure ?? deathError({ ...end, stderr, memoryKills });
   } finally {
     clearTimeout(killTimer);
     signal?.removeEventListener("abort", stop);
   }
-}
-
-function crash(code: number | null, killedBy: string | null, stderr: string): SeprogError {
-  const how = killedBy === null ? `exit status ${code}` : `signal ${killedBy}`;
-  const hint = killedBy === "SIGKILL" ? "; the system may have run out of memory" : "";
-  const said = stderr.trim() === "" ? "" : `\n${stderr.trim()}`;
-  return new SeprogError(
-    killedBy === "SIGKILL" ? "OUT_OF_MEMORY" : "INTERNAL",
-    `expected the job's process to finish but it ended with ${how}${hint}${said}`,
-  );
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { canonicalJson } from "../config/hash.js";
 import type { ReceiptBasis } from "../evaluation/receipt.js";
 import type { Engine } from "../native/engine.js";
+import { kernelInfo } from "../native/kernels.js";
 import { loadAddon } from "../native/load.js";
 import { readDefinition } from "../tokenizers/tokenizer_files.js";
 import { codeCommit, cpuModel } from "./environment.js";
@@ -21,6 +22,7 @@ export async function receiptBasis(engine: Engine, measured: Measured): Promise<
     machine: { cpu: cpuModel(), device: engine.device, threads: engine.threads },
     libtorch: libtorchLoaded,
     matmul: (await engine.matmulBackend()).name,
+    kernels: kernelInfo().policy,
     deterministic: engine.deterministic,
   };
 }

@@ -23,6 +23,7 @@ export function receiptDifferences(then: Receipt, now: Receipt): Difference[] {
     ["threads", receipt.machine.threads],
     ["libtorch", receipt.libtorch],
     ["matrix library", receipt.matmul],
+    ["kernels", receipt.kernels],
     ["seed", receipt.seed],
     ["deterministic", receipt.deterministic],
   ];

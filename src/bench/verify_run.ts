@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { resolveModel } from "../config/paths.js";
 import { isTrained } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
-import type { Receipt } from "../evaluation/receipt.js";
+import { choicesOf, type Receipt } from "../evaluation/receipt.js";
 import { RUN_FILES } from "../report/run_data.js";
 import type { LoopEvent } from "../training/events.js";
 import { editorHash, findByFingerprint } from "../training/trained_editors.js";
@@ -33,8 +33,8 @@ export type VerifyEvent =
   | { readonly type: "verdict"; readonly verdict: Verdict; readonly done: number; readonly total: number };
 
 /**
- * Replays records, each in a process of its own and on the machine, threads and matrix library that it names, and says
- * whether the outputs are the same. The run is only read.
+ * Replays records, each in a process of its own and on the machine, threads, matrix library and kernels that it names,
+ * and says whether the outputs are the same. The run is only read.
  * @throws SeprogError DATA_INVALID for records without a receipt and where the run's configuration or data is not what
  *   was measured; CHECKPOINT_INVALID where the trained editor is gone; as the measurement throws
  */
@@ -92,7 +92,7 @@ async function replay(runFolder: string, task: CellTask, options: VerifyOptions)
         outDirectory: join(scratch, RUN_FILES.cells, task.name),
       },
       {
-        environment: { SEPROG_MATMUL: receipt.matmul },
+        environment: choicesOf(receipt),
         ...(signal && { signal }),
         ...(worker !== undefined && { worker }),
         onEvent: (event) => onEvent?.({ type: "job", label: task.name, event }),

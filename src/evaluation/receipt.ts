@@ -22,6 +22,8 @@ export const receiptSchema = z.strictObject({
   libtorch: z.string(),
   /** The library of fp32 matrix products. */
   matmul: z.string(),
+  /** "fused" | "reference"; null in receipts from before ops had kernels of their own. */
+  kernels: z.string().nullable().default(null),
   seed: z.int(),
   deterministic: z.boolean(),
 });
@@ -29,6 +31,15 @@ export type Receipt = z.infer<typeof receiptSchema>;
 
 /** All of a receipt that is known before anything is asked. */
 export type ReceiptBasis = Omit<Receipt, "outputHash">;
+
+/** The environment in which a process makes the choices that a receipt names, which it would else make for itself. */
+export const choicesOf = ({
+  matmul,
+  kernels,
+}: Pick<Receipt, "matmul" | "kernels">): Record<string, string> => ({
+  SEPROG_MATMUL: matmul,
+  ...(kernels !== null && { SEPROG_KERNELS: kernels }),
+});
 
 /** SHA-256 over rows of token ids: for each its length and its ids, as little-endian 32-bit integers. */
 export class OutputHash {

@@ -25,8 +25,11 @@ export interface ProfileRunOptions extends ProfileRepetitions {
   /** All that is written goes below it. */
   readonly folder: string;
   readonly engine: EngineChoice;
-  /** The library of fp32 matrix products; default: what is fastest now, the same for all cells. */
-  readonly matmul?: string;
+  /**
+   * What the cells' processes would else choose for themselves, as variables (`choicesOf`); default: the library of fp32
+   * matrix products that is fastest now, the same for all cells.
+   */
+  readonly environment?: Readonly<Record<string, string>>;
   readonly k: readonly number[];
   /** Models of random weights that are asked random ids, in place of the suite's own models and data. */
   readonly shapes?: { readonly names: readonly ShapeName[]; readonly tokens: TokensEach };
@@ -97,13 +100,14 @@ export async function profileSuite(suite: SuiteConfig, options: ProfileRunOption
   const startedMs = performance.now();
   const pending = cells.filter((cell) => !records.has(cell.folder));
   for (const [i, cell] of pending.entries()) {
-    const outcome = await profile(cell, { ...(facts && { matmul: facts.matmul.name }), ...options }).catch(
-      (error: unknown) => {
-        signal?.throwIfAborted();
-        if (error instanceof SeprogError) return failureOf(cell, error);
-        throw error;
-      },
-    );
+    const outcome = await profile(cell, {
+      ...(facts && { environment: { SEPROG_MATMUL: facts.matmul.name } }),
+      ...options,
+    }).catch((error: unknown) => {
+      signal?.throwIfAborted();
+      if (error instanceof SeprogError) return failureOf(cell, error);
+      throw error;
+    });
     if (outcome.kind === "profile-failure") {
       failures.push(outcome);
       await rm(join(cell.folder, PROFILE_FILES.record), { force: true });
@@ -153,7 +157,7 @@ async function profile(cell: ProfileCell, options: ProfileRunOptions): Promise<P
     onEvent: onJobEvent,
     ...(signal && { signal }),
     // What is compared is computed by one library: each process would choose anew, by what is faster at that moment.
-    ...(options.matmul !== undefined && { environment: { SEPROG_MATMUL: options.matmul } }),
+    ...(options.environment && { environment: options.environment }),
   };
   await runJob(job, jobOptions);
   // Only the last outcome of a cell stands in its folder.

@@ -9,6 +9,7 @@ import { chooseRecords, type RecordForm, readConfig } from "../bench/verify_reco
 import { refuseOtherData, type VerifyOptions } from "../bench/verify_run.js";
 import { selectFrom } from "../config/select.js";
 import { SeprogError } from "../errors.js";
+import { choicesOf } from "../evaluation/receipt.js";
 import { PROFILE_FILES } from "../report/profile/profile_run.js";
 import { profileRecordSchema } from "../report/profile/record_schema.js";
 import { RUN_FILES, readJson } from "../report/run_data.js";
@@ -68,7 +69,7 @@ async function profileAgain(
         threads: receipt.machine.threads,
         deterministic: receipt.deterministic,
       },
-      matmul: receipt.matmul,
+      environment: choicesOf(receipt),
       k: [K],
       ...(shapes && { shapes: { ...shapes, names: shapes.names.filter((shape) => shape === model) } }),
       benchFolder: editorsDirectory,

@@ -56,6 +56,7 @@ describe("a receipt", () => {
       editorFingerprint: provenance.editorFingerprint,
       machine: { device: "cpu", threads: 1 },
       matmul: "default",
+      kernels: "fused",
       seed: 0,
       deterministic: true,
     });

@@ -153,6 +153,7 @@ export function profileRecord(
       machine: { cpu: "Example CPU", device: "cpu", threads: 1 },
       libtorch: "2.10.0",
       matmul: "oneDNN",
+      kernels: "fused",
       seed: 0,
       deterministic: false,
     },

@@ -10,6 +10,7 @@ export const RECEIPT_BASIS: ReceiptBasis = {
   machine: { cpu: "Example CPU", device: "cpu", threads: 1 },
   libtorch: "2.10.0",
   matmul: "default",
+  kernels: "fused",
   seed: 0,
   deterministic: false,
 };

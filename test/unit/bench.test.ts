@@ -396,6 +396,13 @@ describe("suite", () => {
     expect(second.failures).toEqual([]);
   });
 
+  it("does not take a cell that was killed for one that was too large", async () => {
+    vi.stubEnv("SEPROG_TEST_KILLED", "seprog-counterfact-K1-s0");
+    const { failures } = await runSuite(suite(), options(runFolder()));
+    expect(failures.map(({ error }) => error.code)).toEqual(["INTERNAL"]);
+    expect(failures[0]?.error.message).toContain("signal SIGKILL: a person or a scheduler killed it");
+  });
+
   it("throws the job's own error when no cell could be measured", async () => {
     vi.stubEnv("SEPROG_TEST_REFUSE", "seprog-counterfact-K1-s0");
     const failing = runSuite(suite({ k: [1] }), options(runFolder()));

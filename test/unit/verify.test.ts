@@ -35,6 +35,7 @@ describe("receipts", () => {
       machine: { cpu: "Other CPU", device: "cuda:0", threads: 2 },
       libtorch: "2.11.0",
       matmul: "onednn",
+      kernels: "reference",
       deterministic: true,
     };
     const named = receiptDifferences(receipt, now).map(({ what }) => what);
@@ -47,6 +48,7 @@ describe("receipts", () => {
       "threads",
       "libtorch",
       "matrix library",
+      "kernels",
       "deterministic",
     ]);
   });
@@ -172,6 +174,17 @@ describe("a replay", () => {
     const drawn = await cellNames(run, { sample: 1, seed: 3 });
     expect(drawn).toHaveLength(1);
     expect(await cellNames(run, { sample: 1, seed: 3 })).toEqual(drawn);
+  });
+
+  it("computes with the kernels that the record names", async () => {
+    const copy = await copyOfRun();
+    const [name = ""] = await cellsOf(copy);
+    const path = join(copy, "cells", name, "result.json");
+    const text = await readFile(path, "utf8");
+    await writeFile(path, text.replace('"kernels":"fused"', '"kernels":"reference"'));
+    const [verdict] = await verify(copy, { cells: [name] });
+    expect(verdict?.receipt.map(({ what }) => what)).not.toContain("kernels");
+    expect((await readFile(path, "utf8")).match(/"kernels":"\w+"/g)).toEqual(['"kernels":"reference"']);
   });
 
   it("finds a record whose hash was changed", async () => {

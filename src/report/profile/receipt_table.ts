@@ -21,6 +21,7 @@ export function receiptTable(records: readonly ProfileRecord[]): ResultTable {
       { title: "output", help: "First digits of the hash over the answers' tokens: equal for equal answers" },
       { title: "libtorch", help: "Version of the library that computed" },
       { title: "matrix products", help: "The library of matrix products" },
+      { title: "kernels", help: "Fused ops, or libtorch's own ops in their place (reference)" },
       {
         title: "deterministic",
         help: "Whether only operations with the same result every time were allowed",
@@ -40,6 +41,7 @@ export function receiptTable(records: readonly ProfileRecord[]): ResultTable {
         plain(hash(receipt.outputHash)),
         plain(receipt.libtorch),
         plain(receipt.matmul),
+        plain(receipt.kernels ?? "–"),
         plain(receipt.deterministic ? "yes" : "no"),
       ],
       isMean: false,
