@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import os from "node:os";
 import { join } from "node:path";
+import { z } from "zod";
 import { packageRoot } from "../config/paths.js";
 import type { BuildInfo, DeviceInfo, MatmulBackend } from "../native/addon.js";
 
@@ -87,6 +88,14 @@ export function codeCommit(): string | null {
   } catch {
     return null;
   }
+}
+
+/** Version of the package and commit of the code, without an engine. */
+export function codeVersion(): { readonly version: string; readonly commit: string | null } {
+  const manifest = z
+    .looseObject({ version: z.string() })
+    .parse(JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")));
+  return { version: manifest.version, commit: codeCommit() };
 }
 
 function osName(): string {
