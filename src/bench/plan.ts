@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { resolveModel } from "../config/paths.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { isTrained } from "../editors/registry.js";
 import { type CellResult, cellResultSchema } from "../evaluation/records.js";
+import { trainingDtype } from "../models/base_dtype.js";
 import { RUN_FILES } from "../report/run_data.js";
 import {
   type EditorOrigin,
@@ -14,7 +14,7 @@ import {
   TRAINED_FILE,
 } from "../training/trained_editors.js";
 import { type CellTask, datasetLabel, suiteCells } from "./grid.js";
-import { ContentHashes, cellHash, editorOrigin } from "./identity.js";
+import { ContentHashes, cellHash, editorOrigin, modelChoice } from "./identity.js";
 import type { ModelChoice } from "./job.js";
 
 /** A cell with what it is measured with and where it goes. */
@@ -30,6 +30,8 @@ export interface PlannedCell {
 export interface PlannedEditor {
   readonly methodName: string;
   readonly dataset: string;
+  /** What it is trained on. */
+  readonly model: ModelChoice;
   readonly origin: EditorOrigin;
   readonly hash: string;
   readonly label: string;
@@ -60,13 +62,14 @@ export async function planCells(suite: SuiteConfig, options: PlanOptions): Promi
   const editors = new Map<string, PlannedEditor>();
   const cells: PlannedCell[] = [];
   for (const task of suiteCells(suite)) {
-    const folder = resolveModel(task.model);
-    const model = { name: task.model, folder, checksum: await contents.model(folder) };
-    const origin = await editorOrigin(task.editor, task.text, model, contents);
+    const model = await modelChoice(task.model, task.baseDtype, contents);
+    const trainedOn = await modelChoice(task.model, trainingDtype(task.baseDtype), contents);
+    const origin = await editorOrigin(task.editor, task.text, trainedOn, contents);
     const hash = editorHash(origin);
     const editor = editors.get(hash) ?? {
       methodName: task.editor.methodName,
       dataset: task.dataset,
+      model: trainedOn,
       origin,
       hash,
       label: `${task.editor.methodName} on ${task.editor.datasets.map(datasetLabel).join(" + ")}, seed ${task.seed}`,
@@ -87,9 +90,10 @@ export async function planCells(suite: SuiteConfig, options: PlanOptions): Promi
   return cells;
 }
 
-async function findEditor(
+/** The editor of this name, where it stands; with `retrain` none is looked for. */
+export async function findEditor(
   hash: string,
-  { editorDirectory, editorsRoot, retrain }: PlanOptions,
+  { editorDirectory, editorsRoot, retrain }: Pick<PlanOptions, "editorDirectory" | "editorsRoot" | "retrain">,
 ): Promise<FoundEditor | undefined> {
   const folder = editorDirectory ?? (retrain ? undefined : await findTrained(hash, [editorsRoot]));
   if (folder === undefined || !existsSync(join(folder, TRAINED_FILE))) return undefined;
@@ -115,7 +119,8 @@ export async function finishedCells(plan: readonly PlannedCell[]): Promise<Map<s
   return finished;
 }
 
-async function finishedResult({ folder, hash }: PlannedCell): Promise<CellResult | undefined> {
+/** What stands in the cell's folder, if it was measured under this very configuration. */
+export async function finishedResult({ folder, hash }: Pick<PlannedCell, "folder" | "hash">): Promise<CellResult | undefined> {
   const path = join(folder, RUN_FILES.result);
   if (!existsSync(path)) return undefined;
   const parsed = cellResultSchema.safeParse(JSON.parse(await readFile(path, "utf8")));

@@ -35,9 +35,9 @@ export class RunPace {
     for (const job of this.#pending) {
       const expected = this.#expectedMs(job);
       if (expected === null) return null;
-      sum += job.kind === "cell" ? expected / this.#jobsAtOnce : expected;
+      sum += expected;
     }
-    return sum;
+    return sum / this.#jobsAtOnce;
   }
 
   /** Mean over the done jobs that are most like it. */

@@ -1,10 +1,13 @@
-import { runSuite, type SuiteEvent, type SuiteRunOptions } from "../bench/suite_runner.js";
+import type { SuiteEvent, SuiteRunOptions } from "../bench/suite_events.js";
+import { runSuite } from "../bench/suite_runner.js";
 import type { SuiteConfig } from "../config/suite.js";
+import type { Work } from "../evaluation/records.js";
 import { compactNumber, overBudgetText, share } from "../report/number_format.js";
 import { duration } from "../report/units.js";
 import { EXIT_FAILED } from "./program.js";
 import { createProgress, type Progress } from "./progress.js";
 import { printTables } from "./result_table.js";
+import { workText } from "./work_text.js";
 
 /** Runs a suite with its progress on stderr and its table on stdout; resolves to the exit status. */
 export async function benchSuite(
@@ -13,13 +16,19 @@ export async function benchSuite(
 ): Promise<number> {
   // Of a grid of many cells the line at the end of each is what matters.
   const progress = createProgress({ lineEveryMs: 60_000 });
+  const measured: (Work | null)[] = [];
   try {
     const { summary, run, reports, failures } = await runSuite(suite, {
       ...options,
-      onEvent: (event) => show(event, progress),
+      onEvent: (event) => {
+        if (event.type === "cell") measured.push(event.result.work);
+        show(event, progress);
+      },
     });
     progress.close();
     printTables(run);
+    const asked = workText(measured);
+    if (asked !== undefined) process.stderr.write(`${asked}\n`);
     process.stdout.write(`\nReport: ${reports.html}\n        ${reports.markdown}\n`);
     for (const { label, error } of failures) {
       process.stderr.write(`${label} could not be measured: ${error.code}: ${error.message}\n`);
@@ -81,6 +90,13 @@ function show(event: SuiteEvent, progress: Progress): void {
         );
       return;
     }
+    case "retry":
+      progress.close();
+      progress.note(`${event.label}: tried again later: ${event.error.message}`);
+      return;
+    case "waiting":
+      progress.note(`${event.label}: another run in this folder is at it; waiting`);
+      return;
     case "failed":
       progress.close();
       progress.note(`${event.label} failed: ${event.error.code}: ${event.error.message}`);

@@ -25,6 +25,10 @@ export const RUN_FILES = {
   edits: "edits.jsonl",
   /** In place of a result, where training took too long. */
   overBudget: "over_budget.json",
+  /** In place of a result, where there is none: what is known of why. */
+  failure: "failure.json",
+  /** What running processes are at; gone when none is. */
+  claims: "claims",
 } as const;
 
 /** A finished cell with its folder; the edits are read only where they are shown. */
