@@ -1,13 +1,12 @@
 // Profiles as people take them: real cells in processes of their own, again after a stop, and plans beside them.
 import { readdirSync, readFileSync, statSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
 import type { Plan } from "../../src/profile/plan_record.js";
 import type { OperationSamples, ProfileFailure, ProfileRecord } from "../../src/profile/record.js";
 import { profileRecordSchema } from "../../src/report/profile/record_schema.js";
 import { runProgram, startProgram } from "../support/program.js";
-import { TinyWorld } from "../support/tiny_world.js";
+import { tinySuiteWorld } from "../support/tiny_suite.js";
+import type { TinyWorld } from "../support/tiny_world.js";
 
 let world: TinyWorld;
 // The other matrix library takes scratch of which a plan knows nothing: much beside so small a model.
@@ -30,22 +29,14 @@ const record = (method: string, folder = "runs/profile-tiny"): ProfileRecord => 
 };
 
 beforeAll(async () => {
-  world = await TinyWorld.create();
-  await world.pretrain("model");
-  await writeFile(
-    world.path("suite.yaml"),
-    stringify({
-      name: "tiny",
-      model: world.path("model"),
-      datasets: [world.dataFile],
-      k: [1],
-      methods: {
-        seprog: world.method({ steps: 20 }),
-        mend: { editor: { kind: "mend" }, training: { k: [2], labels: "given" } },
-        ft: { editor: { kind: "ft", maxSteps: 2 } },
-      },
-    }),
-  );
+  world = await tinySuiteWorld((tiny) => ({
+    k: [1],
+    methods: {
+      seprog: tiny.method({ steps: 20 }),
+      mend: { editor: { kind: "mend" }, training: { k: [2], labels: "given" } },
+      ft: { editor: { kind: "ft", maxSteps: 2 } },
+    },
+  }));
 });
 afterAll(() => world.dispose());
 

@@ -3,10 +3,10 @@ import { appendFile, cp, mkdtemp, readdir, readFile, rename, rm, writeFile } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
 import { type CellResult, cellResultSchema } from "../../src/evaluation/records.js";
 import { startProgram } from "../support/program.js";
-import { TinyWorld } from "../support/tiny_world.js";
+import { tinySuiteWorld } from "../support/tiny_suite.js";
+import type { TinyWorld } from "../support/tiny_world.js";
 
 let world: TinyWorld;
 const run = (args: readonly string[]) => startProgram(args, { cwd: world.folder }).ended;
@@ -16,19 +16,11 @@ async function resultOf(folder: string): Promise<CellResult> {
 }
 
 beforeAll(async () => {
-  world = await TinyWorld.create();
-  await world.pretrain("model");
-  await writeFile(
-    world.path("suite.yaml"),
-    stringify({
-      name: "tiny",
-      model: world.path("model"),
-      datasets: [world.dataFile],
-      k: [2],
-      methods: { seprog: world.method({ steps: 30 }), lookup: { editor: { kind: "lookup" } } },
-      evaluation: { maxEdits: 6, minEpisodes: 3, timing: { warmUps: 1, repetitions: 2 } },
-    }),
-  );
+  world = await tinySuiteWorld((tiny) => ({
+    k: [2],
+    methods: { seprog: tiny.method({ steps: 30 }), lookup: { editor: { kind: "lookup" } } },
+    evaluation: { maxEdits: 6, minEpisodes: 3, timing: { warmUps: 1, repetitions: 2 } },
+  }));
   const { status, stderr } = await run([
     "bench",
     "--suite",
