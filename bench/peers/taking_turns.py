@@ -25,6 +25,9 @@ CONFIGS = {
     **{name: dict(model_type="t5", decoder_start_token_id=0, feed_forward_proj="relu", dropout_rate=0.0,
                   tie_word_embeddings=True, **shape) for name, shape in T5_SHAPES.items()},
     "bart-base": dict(model_type="bart", dropout=0.0, attention_dropout=0.0, activation_dropout=0.0, **BART_BASE),
+    "distilgpt2": dict(model_type="gpt2", n_embd=768, n_layer=6, n_head=12, n_positions=1024, vocab_size=50257,
+                       bos_token_id=50256, eos_token_id=50256, pad_token_id=50256, resid_pdrop=0.0, embd_pdrop=0.0,
+                       attn_pdrop=0.0),
 }
 
 
@@ -64,15 +67,18 @@ def read_task(folder, matmul):
     return task
 
 
-def load_base(folder, task):
-    """The base of a task as Hugging Face runs it, with plain attention."""
+def load_base(folder, task, attention="eager"):
+    """The base of a task as Hugging Face runs it: with plain attention, which has a second derivative, or the one named;
+    with None its own choice."""
+    import transformers
     from safetensors.torch import load_file
-    from transformers import BartConfig, BartForConditionalGeneration, T5Config, T5ForConditionalGeneration
 
-    family = {"t5": (T5Config, T5ForConditionalGeneration), "bart": (BartConfig, BartForConditionalGeneration)}
-    config_of, model_of = family[task["config"]["model_type"]]
+    family = {"t5": ("T5Config", "T5ForConditionalGeneration"), "bart": ("BartConfig", "BartForConditionalGeneration"),
+              "gpt2": ("GPT2Config", "GPT2LMHeadModel")}
+    config_of, model_of = (getattr(transformers, name) for name in family[task["config"]["model_type"]])
     config = config_of(**{k: v for k, v in task["config"].items() if k not in ("model_type", "architectures")})
-    config._attn_implementation = "eager"
+    if attention is not None:
+        config._attn_implementation = attention
     base = model_of(config).eval()
     base.load_state_dict(load_file(f"{folder}/base/model.safetensors"), strict=False)
     base.tie_weights()
@@ -154,18 +160,23 @@ class Side:
         self.process.wait()
 
 
-def compare(script, options, task, agree, shown):
-    """Runs both sides in turn on a task and prints times and memory; the figures `agree` must be the same on both."""
+def compare(script, options, task, agree, shown, prepare=None, served=()):
+    """Runs both sides in turn on a task and prints times and memory; the figures `agree` must be the same on both.
+
+    `prepare` puts into the folder what both sides need there and gives what that changes in the task; `served` are further
+    arguments of the PyTorch side.
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     task = dict(edits=options.edits, source=options.source, target=options.target, ragged=options.ragged, seed=1,
                 threads=options.threads, **task)
     with tempfile.TemporaryDirectory() as folder:
+        task |= prepare(folder) if prepare else {}
         json.dump(task, open(f"{folder}/task.json", "w"))
         sides = [Side([options.driver, folder])]
         if not options.native_only:
             sides.append(Side([sys.executable, script, "--serve", folder, "--matmul", options.matmul] +
-                              (["--fused"] if options.fused else [])))
+                              (["--fused"] if options.fused else []) + list(served)))
         first = [side.ask("step 1") for side in sides]
         for name in agree:
             ours, theirs = first[0][name], first[-1][name]
