@@ -66,3 +66,12 @@ target_compile_definitions(seprog_torch INTERFACE
   SEPROG_TORCH_MINOR=${SEPROG_TORCH_MINOR})
 # libtorch_cpu of a CUDA build needs libcudart and libcupti; they are found when the process loads it, not at link.
 target_link_options(seprog_torch INTERFACE -Wl,--allow-shlib-undefined)
+
+# What a plain program needs to see GPUs: nothing of it is called by name, so it has to be named at link. The addons
+# open it at run time instead, where there is a driver.
+add_library(seprog_torch_gpu INTERFACE)
+add_library(seprog::torch_gpu ALIAS seprog_torch_gpu)
+if(EXISTS "${SEPROG_TORCH_ROOT}/lib/libtorch_cuda.so")
+  target_link_libraries(seprog_torch_gpu INTERFACE -Wl,--no-as-needed "${SEPROG_TORCH_ROOT}/lib/libtorch_cuda.so"
+    "${SEPROG_TORCH_ROOT}/lib/libc10_cuda.so" -Wl,--as-needed)
+endif()

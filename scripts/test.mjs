@@ -14,16 +14,18 @@ import { findOrFetchLibtorch } from "./lib/fetch-libtorch.mjs";
 const packageRoot = path.resolve(fileURLToPath(import.meta.url), "../..");
 const VITEST_TIERS = ["unit", "seam", "golden", "e2e"];
 const TIERS = ["native", ...VITEST_TIERS];
+// What asks a GPU asks the CPU here; scripts/gpu-proof.sh asks the GPU.
+const ON_THE_CPU = { SEPROG_TEST_DEVICE: "cpu" };
 
 function bin(name) {
   return path.join(packageRoot, "node_modules", ".bin", name);
 }
 
-function run(command, args) {
+function run(command, args, env = {}) {
   const { status, signal, error } = spawnSync(command, args, {
     cwd: packageRoot,
     stdio: ["ignore", "inherit", "inherit"],
-    env: { ...process.env, OMP_WAIT_POLICY: process.env.OMP_WAIT_POLICY ?? "passive" },
+    env: { OMP_WAIT_POLICY: "passive", ...process.env, ...env },
   });
   return { status, death: error?.message ?? signal };
 }
@@ -38,9 +40,11 @@ function tally(name, { passed, failed, skipped }, { status, death }) {
 
 function coreTests(scratch, program) {
   const report = path.join(scratch, `${program}.json`);
-  const outcome = run(path.join(packageRoot, "build/native/native", program), [
-    `--gtest_output=json:${report}`,
-  ]);
+  const outcome = run(
+    path.join(packageRoot, "build/native/native", program),
+    [`--gtest_output=json:${report}`],
+    ON_THE_CPU,
+  );
   const counts = { passed: 0, failed: 0, skipped: 0 };
   if (existsSync(report)) {
     for (const suite of JSON.parse(readFileSync(report, "utf8")).testsuites) {
@@ -99,7 +103,12 @@ async function main() {
   try {
     await build(values.tier);
     if (values.tier.includes("native")) {
-      for (const program of ["seprog_core_tests", "seprog_heap_tests", "seprog_kernel_tests"])
+      for (const program of [
+        "seprog_core_tests",
+        "seprog_heap_tests",
+        "seprog_kernel_tests",
+        "seprog_gpu_tests",
+      ])
         results.push(coreTests(scratch, program));
     }
     const vitestTiers = VITEST_TIERS.filter((tier) => values.tier.includes(tier));

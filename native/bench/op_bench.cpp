@@ -1,14 +1,13 @@
 // The fused ops beside their references and beside what bounds them, taking turns in the same minutes.
 //
-// usage: op_bench [--rounds N] [--threads N] [NAME…]. Prints one line of JSON per case and way: the least and the median
-// of wall and CPU time over the rounds, and the highest bytes that a run held beyond what stood before it. A NAME is the
-// beginning of a case's name; without one every case runs.
+// usage: op_bench [--rounds N] [--threads N] [--device cuda:N] [NAME…]. Prints one line of JSON per case and way: the least
+// and the median of wall and CPU time over the rounds (on a GPU its own time too), and the highest bytes of the device that
+// a run held beyond what stood before it. A NAME is the beginning of a case's name; without one every case runs.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -17,7 +16,10 @@
 #include <string>
 #include <vector>
 
+#include "core/engine/devices.h"
 #include "core/instrument/counting_allocator.h"
+#include "core/instrument/device_memory.h"
+#include "core/instrument/stopwatch.h"
 #include "core/ops/cross_attention/cross_attention.h"
 #include "core/ops/kernels.h"
 #include "core/tensor/matmul_backend.h"
@@ -46,8 +48,14 @@ Way under(Kernels policy, std::function<void()> run) {
           }};
 }
 
+/// Where the cases are computed.
+c10::Device& device() {
+  static c10::Device device(c10::DeviceType::CPU);
+  return device;
+}
+
 at::Tensor normals(at::IntArrayRef shape, const char* name) {
-  return Random(1, name).normalTensor(shape, 0, 1);
+  return Random(1, name).normalTensor(shape, 0, 1).to(device());
 }
 
 /// Edit selection over a memory of K rows: R queries, width H.
@@ -57,23 +65,25 @@ Case selection(int64_t R, int64_t K, int64_t H, bool withReference) {
             const double scale = 1.0 / std::sqrt(static_cast<double>(H));
             const at::Tensor q = normals({1, R, H}, "q");
             const at::Tensor rows = normals({1, K, H}, "rows");
-            const Int8Rows codes = quantiseRows(rows[0]);
-            const at::Tensor exact = crossAttention(q, rows, scale, {.argmax = true}).argmax_nR;
-            const at::Tensor coded = crossAttentionInt8(q[0], rows[0], codes, scale).argmax_nR;
-            facts =
-                "\"int8Top1Equal\": " + std::to_string(coded.eq(exact).to(at::kDouble).mean().item<double>());
             std::vector<Way> ways;
             ways.push_back(under(Kernels::Fused, [=] { crossAttention(q, rows, scale, {.argmax = true}); }));
             if (withReference) {
               ways.push_back(
                   under(Kernels::Reference, [=] { crossAttention(q, rows, scale, {.argmax = true}); }));
             }
-            ways.push_back({"int8", [=] { crossAttentionInt8(q[0], rows[0], codes, scale); }});
+            if (device().is_cpu()) {
+              const Int8Rows codes = quantiseRows(rows[0]);
+              const at::Tensor exact = crossAttention(q, rows, scale, {.argmax = true}).argmax_nR;
+              const at::Tensor coded = crossAttentionInt8(q[0], rows[0], codes, scale).argmax_nR;
+              facts = "\"int8Top1Equal\": " +
+                      std::to_string(coded.eq(exact).to(at::kDouble).mean().item<double>());
+              ways.push_back({"int8", [=] { crossAttentionInt8(q[0], rows[0], codes, scale); }});
+            }
             // The two matrix products alone, in blocks that fit a cache as well.
             ways.push_back({"products", [=] {
                               constexpr int64_t kBlock = 4096;
-                              const at::Tensor s = at::empty({R, std::min(kBlock, K)});
-                              const at::Tensor h = at::zeros({R, H});
+                              const at::Tensor s = at::empty({R, std::min(kBlock, K)}, q.options());
+                              const at::Tensor h = at::zeros({R, H}, q.options());
                               for (int64_t first = 0; first < K; first += kBlock) {
                                 const int64_t count = std::min(kBlock, K - first);
                                 const at::Tensor block = rows[0].narrow(0, first, count);
@@ -93,7 +103,7 @@ Case training(int64_t n, int64_t K, int64_t H) {
             const auto step = [=] {
               const at::Tensor q = normals({n, 2 * K, H}, "q").requires_grad_();
               const at::Tensor rows = normals({n, K, H}, "rows").requires_grad_();
-              const at::Tensor dh = at::ones({n, 2 * K, H});
+              const at::Tensor dh = at::ones({n, 2 * K, H}, q.options());
               return [=] {
                 const at::Tensor h = crossAttention(q, rows, 0.05, {.argmax = true}).h_nRH;
                 torch::autograd::grad({h}, {q, rows}, {dh});
@@ -108,8 +118,8 @@ Case tokenLoss(int64_t N, int64_t D, int64_t V) {
   return {"nll-" + std::to_string(N) + "x" + std::to_string(D) + "x" + std::to_string(V), [=](std::string&) {
             const at::Tensor h_ND = normals({N, D}, "h");
             const Head head = {normals({V, D}, "head").mul_(0.05), 1, {}};
-            const at::Tensor labels = at::arange(N).mul(97).remainder(V);
-            const at::Tensor weight = at::full({N}, 1.0 / static_cast<double>(N));
+            const at::Tensor labels = at::arange(N).mul(97).remainder(V).to(device());
+            const at::Tensor weight = at::full({N}, 1.0 / static_cast<double>(N), h_ND.options());
             const auto blocks = [=] { tokenNllGradients(h_ND, head, labels, weight, false); };
             std::vector<Way> ways{under(Kernels::Fused, blocks), under(Kernels::Reference, blocks)};
             // As one writes it: all logits, their log-softmax, the labels' entries, arg-max, autograd.
@@ -140,7 +150,7 @@ std::vector<Case> cases() {
 }
 
 struct Times {
-  std::vector<double> wallMs, cpuMs;
+  std::vector<double> wallMs, cpuMs, deviceMs;
   int64_t peakBytes = 0;
 };
 
@@ -150,14 +160,15 @@ double median(std::vector<double> values) {
 }
 
 void measure(const Way& way, Times& times) {
-  const int64_t before = takeCpuMemoryCounts().allocatedBytes;
+  PeakWindow memory(DeviceMemory::of(device()));
   const std::clock_t cpu = std::clock();
-  const auto start = std::chrono::steady_clock::now();
+  Stopwatch stopwatch(device());
   way.run();
-  const std::chrono::duration<double, std::milli> wall = std::chrono::steady_clock::now() - start;
-  times.wallMs.push_back(wall.count());
+  const auto [wallNs, deviceNs] = stopwatch.read();
+  times.wallMs.push_back(static_cast<double>(wallNs) * 1e-6);
   times.cpuMs.push_back(1e3 * static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
-  times.peakBytes = std::max(times.peakBytes, takeCpuMemoryCounts().peakBytes - before);
+  if (deviceNs >= 0) times.deviceMs.push_back(static_cast<double>(deviceNs) * 1e-6);
+  times.peakBytes = std::max(times.peakBytes, memory.read().peakBytes - memory.baselineBytes());
 }
 
 void runCase(const Case& one, int rounds) {
@@ -170,13 +181,14 @@ void runCase(const Case& one, int rounds) {
   }
   for (size_t w = 0; w < ways.size(); ++w) {
     const Times& own = times[w];
+    std::string more = facts.empty() ? "" : ", " + facts;
+    if (!own.deviceMs.empty()) more += ", \"medianDeviceMs\": " + std::to_string(median(own.deviceMs));
     std::printf(
         "{\"case\": \"%s\", \"way\": \"%s\", \"cpuMs\": %.2f, \"medianCpuMs\": %.2f, \"wallMs\": %.2f, "
-        "\"medianWallMs\": %.2f, \"peakMiB\": %.1f, \"threads\": %d%s%s}\n",
+        "\"medianWallMs\": %.2f, \"peakMiB\": %.1f, \"threads\": %d%s}\n",
         one.name.c_str(), ways[w].name.c_str(), *std::min_element(own.cpuMs.begin(), own.cpuMs.end()),
         median(own.cpuMs), *std::min_element(own.wallMs.begin(), own.wallMs.end()), median(own.wallMs),
-        static_cast<double>(own.peakBytes) / (1 << 20), at::get_num_threads(), facts.empty() ? "" : ", ",
-        facts.c_str());
+        static_cast<double>(own.peakBytes) / (1 << 20), at::get_num_threads(), more.c_str());
   }
   std::fflush(stdout);
 }
@@ -186,20 +198,22 @@ int serve(int count, char** arguments) {
   int threads = 1;
   std::vector<std::string> names;
   for (int i = 1; i < count; ++i) {
-    const bool isNumber = i + 1 < count;
-    if (std::strcmp(arguments[i], "--rounds") == 0 && isNumber) {
+    const bool hasValue = i + 1 < count;
+    if (std::strcmp(arguments[i], "--rounds") == 0 && hasValue) {
       rounds = std::max(1, std::stoi(arguments[++i]));
-    } else if (std::strcmp(arguments[i], "--threads") == 0 && isNumber) {
+    } else if (std::strcmp(arguments[i], "--threads") == 0 && hasValue) {
       threads = std::max(1, std::stoi(arguments[++i]));
+    } else if (std::strcmp(arguments[i], "--device") == 0 && hasValue) {
+      device() = parseDevice(arguments[++i]);
     } else if (arguments[i][0] == '-') {
-      std::cerr << "usage: op_bench [--rounds N] [--threads N] [NAME…]\n";
+      std::cerr << "usage: op_bench [--rounds N] [--threads N] [--device cuda:N] [NAME…]\n";
       return 2;
     } else {
       names.emplace_back(arguments[i]);
     }
   }
   at::set_num_threads(threads);
-  chooseMatmulBackend();  // as the engine does when it starts
+  if (device().is_cpu()) chooseMatmulBackend();  // as the engine does when it starts
   for (const Case& one : cases()) {
     const bool wanted =
         names.empty() || std::any_of(names.begin(), names.end(),

@@ -45,6 +45,8 @@ Napi::Value describeDevices(const Napi::CallbackInfo& info) {
                                           ? info.Env().Null()
                                           : Napi::String::New(info.Env(), device.computeCapability));
       object.Set("totalBytes", static_cast<double>(device.totalBytes));
+      object.Set("problem",
+                 device.problem.empty() ? info.Env().Null() : Napi::String::New(info.Env(), device.problem));
       array.Set(array.Length(), object);
     }
     return array;

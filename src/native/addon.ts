@@ -357,6 +357,8 @@ export interface DeviceInfo {
   /** "8.0" for an A100; null on the CPU. */
   readonly computeCapability: string | null;
   readonly totalBytes: number;
+  /** Why the loaded libtorch cannot use it and what to do; null where it can. */
+  readonly problem: string | null;
 }
 
 /** How the ops compute: last bits depend on it. */

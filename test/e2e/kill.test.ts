@@ -33,7 +33,7 @@ const TRAINING = {
   labels: "given",
   learningRate: 1e-4,
   warmupSteps: 2,
-  steps: 12,
+  steps: 8,
   stepsPerEpoch: 2,
   checkpointEveryEpochs: 1,
   validateEveryEpochs: 3,
@@ -115,21 +115,23 @@ afterAll(() => world.dispose());
 
 describe("a killed training", () => {
   it.each(Object.keys(METHODS) as (keyof typeof METHODS)[])(
-    "goes on to the same bits, from nothing and from a checkpoint: %s",
+    "goes on to the same bits from its checkpoint: %s",
     async (method) => {
       const out = `${method}-parts`;
       const train = ["train", "--suite", suiteFile(method), "--out", out];
       const work = world.path(`${out}.training`);
 
-      // While the first checkpoint is being written.
-      const first = await killed(train, { call: "mkdir", target: "^\\.step-00000002", when: "after" });
-      expect(first.signal, first.stderr).toBe("SIGKILL");
-      expect(readdirSync(work).filter((name) => name.startsWith("step-"))).toEqual([]);
+      // While the first checkpoint is being written: the same code for every method, so one of them is enough.
+      if (method === "enn") {
+        const first = await killed(train, { call: "mkdir", target: "^\\.step-00000002", when: "after" });
+        expect(first.signal, first.stderr).toBe("SIGKILL");
+        expect(readdirSync(work).filter((name) => name.startsWith("step-"))).toEqual([]);
+      }
 
-      // Behind the checkpoint of step 8, in the midst of what follows.
-      const second = await killed(train, { call: "rename", target: "^step-00000008$", when: "after" });
+      // Behind the checkpoint of step 4, in the midst of what follows.
+      const second = await killed(train, { call: "rename", target: "^step-00000004$", when: "after" });
       expect(second.signal, second.stderr).toBe("SIGKILL");
-      expect(readdirSync(work)).toContain("step-00000008");
+      expect(readdirSync(work)).toContain("step-00000004");
       expect(readdirSync(world.folder)).not.toContain(out);
 
       const parts = await trainHere(method, out);

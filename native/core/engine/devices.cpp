@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
+#include <ATen/Version.h>
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -11,7 +12,9 @@
 
 #include "../error.h"
 #include "../plan/planned_device.h"
+#include "build_info.h"
 #include "cores.h"
+#include "gpu_support.h"
 
 namespace seprog {
 namespace {
@@ -27,7 +30,12 @@ std::string cpuName() {
 
 DeviceInfo describeCpu() {
   const int64_t bytes = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
-  return {"cpu", cpuName() + ", " + std::to_string(usableCores()) + " usable cores", "", bytes};
+  return {"cpu", cpuName() + ", " + std::to_string(usableCores()) + " usable cores", "", bytes, ""};
+}
+
+const std::vector<GpuTarget>& targetsOfLibtorch() {
+  static const std::vector<GpuTarget> targets = gpuTargets(at::show_config());
+  return targets;
 }
 
 int cudaDevices() { return at::hasCUDA() ? at::accelerator::deviceCount() : 0; }
@@ -46,7 +54,7 @@ class Driver {
   }
 
   DeviceInfo describe(int index) const {
-    DeviceInfo info{"cuda:" + std::to_string(index), "GPU", "", 0};
+    DeviceInfo info{"cuda:" + std::to_string(index), "GPU", "", 0, ""};
     if (!ready_) return info;
     std::array<char, 256> name{};
     if (name_(name.data(), static_cast<int>(name.size()) - 1, index) == 0) info.description = name.data();
@@ -55,7 +63,10 @@ class Driver {
     int major = 0;
     int minor = 0;
     if (attribute_(&major, kMajor, index) == 0 && attribute_(&minor, kMinor, index) == 0) {
-      info.computeCapability = std::to_string(major) + "." + std::to_string(minor);
+      const ComputeCapability capability = 10 * major + minor;
+      info.computeCapability = capabilityText(capability);
+      info.problem = whyUnserved(info.name, info.description, capability, targetsOfLibtorch(),
+                                 buildInfo().libtorchLoaded);
     }
     size_t bytes = 0;
     if (totalBytes_(&bytes, index) == 0) info.totalBytes = static_cast<int64_t>(bytes);
@@ -106,6 +117,8 @@ c10::Device parseDevice(const std::string& name) {
                         : std::string("no GPU is usable (needs a driver and a CUDA build of libtorch)")) +
              ". `seprog-native doctor` lists the devices");
   }
+  const std::string problem = Driver().describe(index).problem;
+  if (!problem.empty()) fail(ErrorCode::Unsupported, problem);
   return c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index));
 }
 

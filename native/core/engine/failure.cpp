@@ -18,7 +18,9 @@ Failure currentFailure() noexcept {
   } catch (const c10::OutOfMemoryError& error) {
     return {ErrorCode::OutOfMemory, error.what_without_backtrace()};
   } catch (const c10::Error& error) {
-    return {ErrorCode::Internal, error.what_without_backtrace()};
+    const std::string words = error.what_without_backtrace();
+    const bool refused = words.find("does not have a deterministic implementation") != std::string::npos;
+    return {refused ? ErrorCode::Unsupported : ErrorCode::Internal, words};
   } catch (const std::exception& error) {
     return {ErrorCode::Internal, error.what()};
   } catch (...) {

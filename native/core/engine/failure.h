@@ -12,8 +12,8 @@ struct Failure {
   std::string message;
 };
 
-/// Call inside a catch block. Memory exhaustion of any kind is OUT_OF_MEMORY, what libtorch or the standard
-/// library throws otherwise is INTERNAL.
+/// Call inside a catch block. Memory exhaustion of any kind is OUT_OF_MEMORY, an operation that libtorch refuses in
+/// deterministic mode UNSUPPORTED, what libtorch or the standard library throws otherwise INTERNAL.
 Failure currentFailure() noexcept;
 
 }  // namespace seprog

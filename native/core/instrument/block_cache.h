@@ -24,6 +24,7 @@ struct alignas(kBlockAlignment) Block {
   Block* older;
 
   void* data() { return this + 1; }
+  size_t dataBytes() const { return reservedBytes - sizeof(Block); }
   static Block* of(void* data) { return static_cast<Block*>(data) - 1; }
 };
 static_assert(sizeof(Block) == kBlockAlignment);

@@ -42,9 +42,16 @@ class ByteCounts {
     peakIsNow_ = true;
   }
 
-  /// Every change from now on goes into `trace`, which outlives its removal.
-  void addTrace(MemoryTrace& trace) { traces_.push_back(&trace); }
-  void removeTrace(MemoryTrace& trace) { std::erase(traces_, &trace); }
+  /// Between the two every change goes into `trace`, and what stands at both ends.
+  void startTrace(MemoryTrace& trace) {
+    traces_.push_back(&trace);
+    sample(trace);
+  }
+  void stopTrace(MemoryTrace& trace) {
+    sample(trace);
+    std::erase(traces_, &trace);
+  }
+  void sample(MemoryTrace& trace) const { trace.add(allocated_); }
 
  private:
   void record() {

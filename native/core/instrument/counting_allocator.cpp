@@ -11,6 +11,7 @@
 #include "../error.h"
 #include "block_cache.h"
 #include "byte_counts.h"
+#include "poison.h"
 
 namespace seprog {
 namespace {
@@ -41,6 +42,7 @@ Block* takeFromSystem(size_t bytes, size_t usedBytes) {
 }
 
 void giveToSystem(Block* block) {
+  unpoison(block->data(), block->dataBytes());
   if (block->reservedBytes < kMappedBytes) {
     std::free(block);
   } else {
@@ -78,17 +80,15 @@ class CountingAllocator final : public c10::Allocator {
 
   void startTrace(MemoryTrace& trace) {
     std::lock_guard lock(mutex_);
-    counts_.addTrace(trace);
-    trace.add(counts_.allocatedBytes());
+    counts_.startTrace(trace);
   }
   void stopTrace(MemoryTrace& trace) {
     std::lock_guard lock(mutex_);
-    trace.add(counts_.allocatedBytes());
-    counts_.removeTrace(trace);
+    counts_.stopTrace(trace);
   }
   void sample(MemoryTrace& trace) {
     std::lock_guard lock(mutex_);
-    trace.add(counts_.allocatedBytes());
+    counts_.sample(trace);
   }
 
   void trim() {
@@ -107,6 +107,8 @@ class CountingAllocator final : public c10::Allocator {
     if (!block) block = fresh(sizeClass, bytes);
     block->requestedBytes = bytes;
     block->role = role;
+    poison(block->data(), block->dataBytes());
+    unpoison(block->data(), bytes);
     liveBytes_ += block->reservedBytes;
     highWaterBytes_ = std::max(highWaterBytes_, liveBytes_);
     counts_.add(role, static_cast<int64_t>(bytes));
@@ -151,6 +153,7 @@ class CountingAllocator final : public c10::Allocator {
     std::lock_guard lock(mutex_);
     counts_.remove(block->role, static_cast<int64_t>(block->requestedBytes));
     liveBytes_ -= block->reservedBytes;
+    poison(block->data(), block->dataBytes());
     cache_.push(block);
   }
 

@@ -41,17 +41,15 @@ class Ledger {
   }
   void startTrace(MemoryTrace& trace) {
     std::lock_guard lock(mutex_);
-    counts_.addTrace(trace);
-    trace.add(counts_.allocatedBytes());
+    counts_.startTrace(trace);
   }
   void stopTrace(MemoryTrace& trace) {
     std::lock_guard lock(mutex_);
-    trace.add(counts_.allocatedBytes());
-    counts_.removeTrace(trace);
+    counts_.stopTrace(trace);
   }
   void sample(MemoryTrace& trace) {
     std::lock_guard lock(mutex_);
-    trace.add(counts_.allocatedBytes());
+    counts_.sample(trace);
   }
 
  private:
