@@ -7,11 +7,18 @@ const cuda::KernelSource kCrossAttentionKernels = {
 #include <embedded/core/ops/cross_attention/cuda.cu.inc>
 };
 
+const cuda::KernelSource kMaskedKlKernels = {
+    "masked_kl",
+#include <embedded/core/ops/masked_kl/cuda.cu.inc>
+};
+
 const cuda::KernelSource kMaskedNllKernels = {
     "masked_nll",
 #include <embedded/core/ops/masked_nll/cuda.cu.inc>
 };
 
-std::vector<cuda::KernelSource> kernelSources() { return {kCrossAttentionKernels, kMaskedNllKernels}; }
+std::vector<cuda::KernelSource> kernelSources() {
+  return {kCrossAttentionKernels, kMaskedKlKernels, kMaskedNllKernels};
+}
 
 }  // namespace seprog

@@ -8,6 +8,7 @@
 namespace seprog {
 
 extern const cuda::KernelSource kCrossAttentionKernels;
+extern const cuda::KernelSource kMaskedKlKernels;
 extern const cuda::KernelSource kMaskedNllKernels;
 
 /// Every source there is, for those who compile or list them all.

@@ -40,6 +40,18 @@ Largest largestOf(const float* x, int64_t count) {
   return largest;
 }
 
+SEPROG_VECTORISED float sumOfExponentials(const float* x, int64_t count, float shift) {
+  std::array<float, kLanes> lane{};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) lane[l] += exponential(x[i + l] - shift);
+  }
+  for (; i < count; ++i) lane[0] += exponential(x[i] - shift);
+  float sum = 0;
+  for (const float part : lane) sum += part;
+  return sum;
+}
+
 SEPROG_VECTORISED float exponentiate(float* x, int64_t count, float shift) {
   std::array<float, kLanes> lane{};
   int64_t i = 0;

@@ -12,6 +12,8 @@ struct Largest {
 };
 /// NaNs are passed over; a row without anything else gives −∞ at 0.
 Largest largestOf(const float* x, int64_t count);
+/// Σ e^(x − shift).
+float sumOfExponentials(const float* x, int64_t count, float shift);
 /// x becomes e^(x − shift); their sum.
 float exponentiate(float* x, int64_t count, float shift);
 void multiply(float* x, int64_t count, float factor);

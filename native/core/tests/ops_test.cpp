@@ -1,40 +1,21 @@
 // The fused kernels on the CPU against the references, case by case.
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <functional>
+#include <future>
 #include <limits>
-#include <ostream>
 
 #include "core/ops/cross_attention/cross_attention.h"
 #include "core/ops/cross_attention/fused.h"
-#include "core/ops/kernels.h"
+#include "core/ops/kernel_sources.h"
 #include "core/ops/masked_nll/masked_nll.h"
-#include "core/tensor/random.h"
+#include "core/plan/planned_device.h"
 #include "failure.h"
+#include "op_parts.h"
 
 namespace seprog {
 namespace {
-
-/// One policy for a scope.
-class With {
- public:
-  explicit With(Kernels wanted) : before_(kernels()) { useKernels(wanted); }
-  ~With() { useKernels(before_); }
-  With(const With&) = delete;
-  With& operator=(const With&) = delete;
-
- private:
-  Kernels before_;
-};
-
-at::Tensor normals(at::IntArrayRef shape, const char* name, double scale = 1) {
-  return Random(7, name).normalTensor(shape, 0, scale);
-}
-
-double distance(const at::Tensor& a, const at::Tensor& b) {
-  return a.to(at::kDouble).sub(b.to(at::kDouble)).abs().max().item<double>();
-}
 
 struct AttentionCase {
   int64_t n, R, K, H;
@@ -90,12 +71,46 @@ TEST_P(CrossAttentionCase, HasTheGradientsOfTheDefinition) {
   };
   expectExact(gradients(at::kFloat, Kernels::Fused));
   // Within one block the op takes the reference; the fused backward is right there too.
-  const auto forward = cross_attention::forward(q(), rows(), scale(), {});
+  const auto forward = cross_attention::forward(Path::Cpu, q(), rows(), scale(), {});
   const auto fused = cross_attention::backward(q(), rows(), scale(), forward, normals(q().sizes(), "dh"));
   expectExact({fused.q_nRH, fused.rows_nKH});
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, CrossAttentionCase, testing::ValuesIn(kAttentionCases));
+
+// Products of 24 terms, up to 8 after scaling, are rounded to the dtype before the softmax: e^s passes on eight times
+// that rounding, and the fused kernels of a GPU round their weights once more.
+class CrossAttentionDtype : public testing::TestWithParam<Precision> {};
+
+TEST_P(CrossAttentionDtype, HasTheValuesAndGradientsOfTheDefinition) {
+  const auto [device, dtype, tolerance] = GetParam();
+  for (const auto& [n, R, K] : {std::tuple{3, 5, 40}, {1, 2100, 700}}) {  // one block of rows, and three
+    at::Tensor q = normals({n, R, 24}, "q").to(device, dtype).requires_grad_();
+    at::Tensor rows = normals({n, K, 24}, "rows").to(device, dtype).requires_grad_();
+    const at::Tensor dh = normals({n, R, 24}, "dh").to(device, dtype);
+    const CrossAttention got = crossAttention(q, rows, 0.3, {.alpha = true, .argmax = true});
+    const auto gradients = torch::autograd::grad({got.h_nRH}, {q, rows}, {dh});
+    at::Tensor exactQ = q.detach().to(at::kCPU, at::kDouble).requires_grad_();
+    at::Tensor exactRows = rows.detach().to(at::kCPU, at::kDouble).requires_grad_();
+    const CrossAttention exact = crossAttentionReference(exactQ, exactRows, 0.3, {.alpha = true});
+    const auto slopes =
+        torch::autograd::grad({exact.h_nRH}, {exactQ, exactRows}, {dh.to(at::kCPU, at::kDouble)});
+    EXPECT_EQ(got.h_nRH.scalar_type(), dtype);
+    EXPECT_LT(distance(got.h_nRH, exact.h_nRH), tolerance);
+    EXPECT_LT(distance(got.alpha_nRK, exact.alpha_nRK), tolerance);
+    for (size_t i = 0; i < slopes.size(); ++i) {
+      EXPECT_LT(distance(gradients[i], slopes[i]), tolerance * (1 + slopes[i].abs().max().item<double>()));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, CrossAttentionDtype,
+                         testing::ValuesIn(onEveryDevice({
+                             {at::kDouble, 1e-12},
+                             {at::kFloat, 1e-5},
+                             {at::kHalf, 1e-2},      // 8 · 2^−11, twice
+                             {at::kBFloat16, 8e-2},  // 8 · 2^−8, twice
+                         })));
 
 TEST(CrossAttention, SecondDerivativesAreThoseOfTheDefinition) {
   const auto second = [](at::ScalarType dtype, Kernels policy, bool rowsToo) {
@@ -153,12 +168,50 @@ TEST(CrossAttention, RefusesWhatDoesNotFit) {
   });
 }
 
-TEST(CrossAttention, OnTheMetaDeviceItTakesTheBuffersAndNothingElse) {
-  const auto meta = at::TensorOptions(at::kMeta).dtype(at::kFloat);
-  const CrossAttention planned =
-      crossAttention(at::empty({1, 8, 16}, meta), at::empty({1, 5000, 16}, meta), 1, {.argmax = true});
-  EXPECT_EQ(planned.h_nRH.sizes(), at::IntArrayRef({1, 8, 16}));
-  EXPECT_EQ(planned.argmax_nR.sizes(), at::IntArrayRef({1, 8}));
+/// On a thread that plans for such a device.
+void planning(PlannedKind kind, const std::function<void(const at::TensorOptions&)>& call) {
+  std::async(std::launch::async, [&] {
+    planOnThisThread(plannedDevice(kind));
+    call(at::TensorOptions(plannedDevice(kind)));
+  }).get();
+}
+
+Path pathFor(const at::TensorOptions& options, at::ScalarType dtype) {
+  return pathOf(at::empty({1}, options.dtype(dtype)), kMaskedNllKernels);
+}
+
+TEST(Kernels, OneRuleSaysWhatRuns) {
+  EXPECT_EQ(pathFor(at::kCPU, at::kFloat), Path::Cpu);
+  for (const at::ScalarType dtype : {at::kDouble, at::kHalf, at::kBFloat16}) {
+    EXPECT_EQ(pathFor(at::kCPU, dtype), Path::Reference);
+  }
+  planning(PlannedKind::Cpu, [](const at::TensorOptions& options) {
+    EXPECT_EQ(pathFor(options, at::kFloat), Path::Planned);
+    EXPECT_EQ(pathFor(options, at::kHalf), Path::Reference);
+  });
+  planning(PlannedKind::Cuda, [](const at::TensorOptions& options) {
+    for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+      EXPECT_EQ(pathFor(options, dtype), Path::Planned);
+    }
+    EXPECT_EQ(pathFor(options, at::kDouble), Path::Reference);
+    const With reference(Kernels::Reference);
+    EXPECT_EQ(pathFor(options, at::kHalf), Path::Reference);
+  });
+  const With reference(Kernels::Reference);
+  EXPECT_EQ(pathFor(at::kCPU, at::kFloat), Path::Reference);
+}
+
+TEST(CrossAttention, OnAPlannedDeviceItTakesTheBuffersAndNothingElse) {
+  for (const PlannedKind kind : {PlannedKind::Cpu, PlannedKind::Cuda}) {
+    planning(kind, [](const at::TensorOptions& options) {
+      const at::Tensor q = at::empty({1, 8, 16}, options).requires_grad_();
+      const CrossAttention planned =
+          crossAttention(q, at::empty({1, 400000, 16}, options), 1, {.argmax = true});
+      EXPECT_EQ(planned.h_nRH.sizes(), at::IntArrayRef({1, 8, 16}));
+      EXPECT_EQ(planned.argmax_nR.sizes(), at::IntArrayRef({1, 8}));
+      EXPECT_EQ(torch::autograd::grad({planned.h_nRH.sum()}, {q})[0].sizes(), q.sizes());
+    });
+  }
 }
 
 TEST(Int8, CodesAreWithinHalfAStep) {
@@ -235,6 +288,48 @@ TEST_P(MaskedNllCase, HasTheValuesAndTheGradientOfTheDefinition) {
 INSTANTIATE_TEST_SUITE_P(Shapes, MaskedNllCase,
                          testing::Values(NllCase{0, 5, 1}, NllCase{1, 1, 1}, NllCase{3, 2, 1},
                                          NllCase{7, 31, 4}, NllCase{4, 1000, 30}, NllCase{2, 50265, 3}));
+
+// On a GPU the kernels sum in float whatever the dtype; the reference rounds ln p, here up to 16, to the dtype.
+class MaskedNllDtype : public testing::TestWithParam<Precision> {};
+
+TEST_P(MaskedNllDtype, HasTheValuesAndTheGradientOfTheDefinition) {
+  const auto [device, dtype, tolerance] = GetParam();
+  const int64_t N = 5, V = 1003;
+  const at::Tensor logits = normals({N, V}, "logits", 3).to(device, dtype);
+  const at::Tensor labels = at::arange(N).mul(7).to(device);
+  const at::ScalarType summing = dtype == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor weight = normals({N}, "weight").to(device, summing);
+  const RowScores got = {at::empty({N}, weight.options()), at::empty({N}, labels.options())};
+  const at::Tensor gradient = logits.clone();
+  maskedNll(gradient, labels, weight, got);
+  const RowScores exact = {at::empty({N}, at::kDouble), at::empty({N}, at::kLong)};
+  const at::Tensor slope = logits.to(at::kCPU, at::kDouble);
+  maskedNllReference(slope, labels.cpu(), weight.to(at::kCPU, at::kDouble), exact);
+  EXPECT_LT(distance(got.logProb_N, exact.logProb_N), tolerance * 16);
+  EXPECT_LT(distance(gradient, slope), tolerance * 3);
+  EXPECT_TRUE(got.argmax_N.cpu().equal(exact.argmax_N));
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, MaskedNllDtype,
+                         testing::ValuesIn(onEveryDevice({
+                             {at::kDouble, 1e-14},
+                             {at::kFloat, 0x1p-20},    // 8 ulp: a sum of a thousand terms
+                             {at::kHalf, 0x1p-10},     // 11 bits, rounded twice
+                             {at::kBFloat16, 0x1p-7},  // 8 bits, rounded twice
+                         })));
+
+TEST(MaskedNll, TakesRowsThatBeginAnywhere) {
+  const at::Tensor shifted =
+      normals({1 + 3 * 17}, "logits").narrow(0, 1, 3 * 17).view({3, 17});  // 4 bytes off
+  const at::Tensor straight = shifted.clone();
+  const at::Tensor labels = at::tensor({0, 16, 5}, at::kLong), weight = at::ones({3});
+  const RowScores got = {at::empty({3}), at::empty({3}, at::kLong)};
+  const RowScores expected = {at::empty({3}), at::empty({3}, at::kLong)};
+  maskedNll(shifted, labels, weight, got);
+  maskedNllReference(straight, labels, weight, expected);
+  EXPECT_LT(distance(got.logProb_N, expected.logProb_N), 1e-6);
+  EXPECT_LT(distance(shifted, straight), 1e-6);
+}
 
 TEST(MaskedNll, RefusesALabelOutsideTheVocabulary) {
   const RowScores out = {at::empty({2}), at::empty({2}, at::kLong)};

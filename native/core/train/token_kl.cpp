@@ -1,31 +1,31 @@
 #include "token_kl.h"
 
-#include <ATen/TensorOperators.h>
+#include <ATen/OpMathType.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/log_softmax.h>
 
 #include <algorithm>
+
+#include "../ops/masked_kl/masked_kl.h"
 
 namespace seprog {
 namespace {
 
-/// Calls use(first row, weightless gradient q − p) block by block.
+/// Calls use(first row, weighted gradient for q's logits) block by block; without weights those logits.
 template <typename Use>
 at::Tensor eachBlock(const at::Tensor& p_ND, const Head& pHead, const at::Tensor& q_ND, const Head& qHead,
-                     Use&& use) {
+                     const at::Tensor* weight_N, Use&& use) {
   const int64_t n = q_ND.size(0);
   const int64_t rows = rowsWithin(kHeadElements, qHead.weight_VD.size(0));
-  at::Tensor kl_N = at::empty({n}, q_ND.options());
+  at::Tensor kl_N = at::empty({n}, q_ND.options().dtype(at::toOpMathType(q_ND.scalar_type())));
   for (int64_t first = 0; first < n; first += rows) {
     const int64_t count = std::min(rows, n - first);
-    const at::Tensor logP_RV = at::log_softmax(applyHead(pHead, p_ND.narrow(0, first, count)), 1);
-    const at::Tensor logQ_RV = at::log_softmax(applyHead(qHead, q_ND.narrow(0, first, count)), 1);
-    const at::Tensor p_RV = logP_RV.exp();
-    const at::Tensor apart_RV = logQ_RV.exp() - p_RV;
-    // Σ (q − p) is 0 but for rounding: the same rounding of the two normalisers that would show in a small divergence.
-    kl_N.narrow(0, first, count).copy_((p_RV * (logP_RV - logQ_RV) + apart_RV).sum(1));
-    use(first, apart_RV);
+    const at::Tensor p_RV = applyHead(pHead, p_ND.narrow(0, first, count));
+    const at::Tensor q_RV = applyHead(qHead, q_ND.narrow(0, first, count));
+    const at::Tensor weight =
+        weight_N == nullptr ? at::Tensor() : weight_N->narrow(0, first, count).to(kl_N.scalar_type());
+    maskedKl(p_RV, q_RV, weight, kl_N.narrow(0, first, count));
+    use(first, q_RV);
   }
   return kl_N;
 }
@@ -34,7 +34,7 @@ at::Tensor eachBlock(const at::Tensor& p_ND, const Head& pHead, const at::Tensor
 
 at::Tensor tokenKl(const at::Tensor& p_ND, const Head& pHead, const at::Tensor& q_ND, const Head& qHead) {
   at::NoGradGuard noGrad;
-  return eachBlock(p_ND.detach(), pHead, q_ND.detach(), qHead, [](int64_t, const at::Tensor&) {});
+  return eachBlock(p_ND.detach(), pHead, q_ND.detach(), qHead, nullptr, [](int64_t, const at::Tensor&) {});
 }
 
 TokenKlGradients tokenKlGradients(const at::Tensor& p_ND, const Head& pHead, const at::Tensor& q_ND,
@@ -43,10 +43,10 @@ TokenKlGradients tokenKlGradients(const at::Tensor& p_ND, const Head& pHead, con
   const at::Tensor q = q_ND.detach();
   TokenKlGradients out;
   prepareGradients(q, qHead, trainHead, out.gradients);
-  out.kl_N = eachBlock(p_ND.detach(), pHead, q, qHead, [&](int64_t first, const at::Tensor& apart_RV) {
-    const at::Tensor weight_R1 = weight_N.narrow(0, first, apart_RV.size(0)).unsqueeze(1);
-    backThroughHead(apart_RV * weight_R1, q, first, qHead, out.gradients);
-  });
+  out.kl_N =
+      eachBlock(p_ND.detach(), pHead, q, qHead, &weight_N, [&](int64_t first, const at::Tensor& gradient_RV) {
+        backThroughHead(gradient_RV, q, first, qHead, out.gradients);
+      });
   return out;
 }
 

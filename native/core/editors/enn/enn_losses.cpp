@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../../error.h"
+#include "../../ops/masked_kl/masked_kl.h"
 #include "../../train/backward.h"
 #include "../../train/edit_loss.h"
 #include "../../train/locality_loss.h"
@@ -237,15 +238,14 @@ class Step {
       const double eachOut = perToken(episode.outScope, "outScope");
       eachChunk(family(), original_.device, episode.outScope, episode.outScope.rows(), context_,
                 [&](const TokenBatch& source, const Targets& targets) {
-                  const at::Tensor original_NV =
-                      at::log_softmax(logitsOf(original_.weights, source, targets), 1);
-                  const at::Tensor trained_NV = at::log_softmax(logitsOf(trained, source, targets), 1);
-                  const at::Tensor edited_NV = at::log_softmax(logitsOf(edited, source, targets), 1);
-                  const auto divergence = [&](const at::Tensor& logP_NV, const at::Tensor& logQ_NV) {
-                    return (logP_NV.exp() * (logP_NV - logQ_NV)).sum() * eachOut;
+                  const at::Tensor original_NV = logitsOf(original_.weights, source, targets);
+                  const at::Tensor trained_NV = logitsOf(trained, source, targets);
+                  const at::Tensor edited_NV = logitsOf(edited, source, targets);
+                  const auto divergence = [&](const at::Tensor& p_NV, const at::Tensor& q_NV) {
+                    return maskedKl(p_NV, q_NV).sum() * eachOut;
                   };
                   const at::Tensor base = divergence(original_NV, trained_NV);
-                  const at::Tensor locality = divergence(trained_NV.detach(), edited_NV);
+                  const at::Tensor locality = divergence(trained_NV, edited_NV);
                   loss = loss + base * (share * spec_.cBase) + locality * (share * spec_.cLoc);
                   terms.base = base.item<double>();
                   terms.locality = locality.item<double>();

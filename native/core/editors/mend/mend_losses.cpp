@@ -13,6 +13,7 @@
 
 #include "../../error.h"
 #include "../../instrument/memory_role.h"
+#include "../../ops/masked_kl/masked_kl.h"
 #include "../../train/backward.h"
 #include "../../train/edit_loss.h"
 #include "../../train/locality_loss.h"
@@ -126,7 +127,7 @@ Figures oneGraph(const Model& base, const MendModules& tracked, const EpisodeRow
     at::NoGradGuard noGrad;
     p_TV = answer(base, compared).logProb_TV;
   }
-  const at::Tensor localityLoss = (p_TV.exp() * (p_TV - answer(edited, compared).logProb_TV)).sum(1).mean();
+  const at::Tensor localityLoss = maskedKl(p_TV, answer(edited, compared).logProb_TV).mean();
   context.checkCancelled();
   const int64_t right = countRightRows({{}, in.logProb_TV.argmax(1)}, in.targets);
   Figures figures = figuresOf(spec, update.loss(), editLoss.item<double>(), localityLoss.item<double>(),

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "../../instrument/memory_role.h"
+#include "../../ops/masked_kl/masked_kl.h"
 #include "../../train/leaf_gradients.h"
 #include "../../train/losses.h"
 #include "../../train/token_kl.h"
@@ -138,11 +139,9 @@ EditObjective::Value EditObjective::at(const Model& after, const TensorTable& le
 at::Tensor EditObjective::graph(const Model& after) const {
   const Architecture& family = *after.architecture;
   const Head head = family.head(after.weights);
-  const auto logProb = [](const Head& by, const at::Tensor& states_ND) {
-    return at::log_softmax(applyHead(by, states_ND), 1);
-  };
   const auto nll = [&](const at::Tensor& states_ND, const at::Tensor& labels_N) {
-    return logProb(head, states_ND).gather(1, labels_N.unsqueeze(1)).neg().sum();
+    const at::Tensor logProb_NV = at::log_softmax(applyHead(head, states_ND), 1);
+    return logProb_NV.gather(1, labels_N.unsqueeze(1)).neg().sum();
   };
   Chunk edit;
   edit.source = pad(edit_.source, family.padId(), family.vocabulary(), after.device);
@@ -157,9 +156,9 @@ at::Tensor EditObjective::graph(const Model& after) const {
                           (weights_.paraphrase * perWanted_);
     }
     if (kept > 0) {
-      const at::Tensor p = logProb(headBefore_, chunk.before_ND);
-      const at::Tensor q = logProb(head, states_ND.narrow(0, wanted, kept));
-      total = total + (p.exp() * (p - q)).sum() * (weights_.kl * perKept_);
+      const at::Tensor kl_N = maskedKl(applyHead(headBefore_, chunk.before_ND),
+                                       applyHead(head, states_ND.narrow(0, wanted, kept)));
+      total = total + kl_N.sum() * (weights_.kl * perKept_);
     }
   }
   return total;

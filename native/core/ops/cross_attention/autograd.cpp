@@ -33,9 +33,10 @@ variable_list differentiable(const at::Tensor& q_nRH, const at::Tensor& rows_nKH
 struct Function : torch::autograd::Function<Function> {
   /// α and arg-max, which are no part of the graph, go to `aside`.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q_nRH, const at::Tensor& rows_nKH,
-                            double scale, CrossAttentionWants wants, CrossAttention* aside) {
-    cross_attention::Forward made = cross_attention::forward(q_nRH, rows_nKH, scale, wants);
+                            double scale, CrossAttentionWants wants, Path path, CrossAttention* aside) {
+    cross_attention::Forward made = cross_attention::forward(path, q_nRH, rows_nKH, scale, wants);
     context->save_for_backward({q_nRH, rows_nKH, made.result.h_nRH, made.logSum_G});
+    context->saved_data["path"] = static_cast<int64_t>(path);
     context->saved_data["scale"] = scale;
     *aside = std::move(made.result);
     return aside->h_nRH;
@@ -50,11 +51,12 @@ struct Function : torch::autograd::Function<Function> {
     if (at::GradMode::is_enabled()) {  // a graph is asked for
       gradients = differentiable(q_nRH, rows_nKH, scale, outputGradients[0]);
     } else {
+      const auto path = static_cast<Path>(context->saved_data["path"].toInt());
       const cross_attention::Gradients found = cross_attention::backward(
-          q_nRH, rows_nKH, scale, {{saved[2], {}, {}}, saved[3]}, outputGradients[0]);
+          q_nRH, rows_nKH, scale, {{saved[2], {}, {}}, saved[3], path}, outputGradients[0]);
       gradients = {found.q_nRH, found.rows_nKH};
     }
-    gradients.resize(5);
+    gradients.resize(6);
     return gradients;
   }
 };
@@ -76,10 +78,10 @@ void checkShapes(const at::Tensor& q_nRH, const at::Tensor& rows_nKH) {
 CrossAttention crossAttention(const at::Tensor& q_nRH, const at::Tensor& rows_nKH, double scale,
                               CrossAttentionWants wants) {
   checkShapes(q_nRH, rows_nKH);
-  if (!cross_attention::isFused(q_nRH, rows_nKH))
-    return crossAttentionReference(q_nRH, rows_nKH, scale, wants);
+  const Path path = cross_attention::pathOf(q_nRH, rows_nKH);
+  if (path == Path::Reference) return crossAttentionReference(q_nRH, rows_nKH, scale, wants);
   if (!at::GradMode::is_enabled() || !(q_nRH.requires_grad() || rows_nKH.requires_grad())) {
-    return cross_attention::forward(q_nRH, rows_nKH, scale, wants).result;
+    return cross_attention::forward(path, q_nRH, rows_nKH, scale, wants).result;
   }
   // A fused backward computes the products again; within one block that buys nothing (bench/README.md, Ops).
   if (cross_attention::isOneBlock(q_nRH, rows_nKH)) {
@@ -87,7 +89,7 @@ CrossAttention crossAttention(const at::Tensor& q_nRH, const at::Tensor& rows_nK
   }
   CrossAttention result;
   const RoleScope kept(currentMemoryRole());  // inside a function nothing is recorded
-  result.h_nRH = Function::apply(q_nRH, rows_nKH, scale, wants, &result);
+  result.h_nRH = Function::apply(q_nRH, rows_nKH, scale, wants, path, &result);
   return result;
 }
 

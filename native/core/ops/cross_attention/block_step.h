@@ -25,7 +25,4 @@ void backCpu(const at::Tensor& s_GC, const at::Tensor& dp_GC, const at::Tensor& 
 void backCuda(const at::Tensor& s_GC, const at::Tensor& dp_GC, const at::Tensor& logSum_G,
               const at::Tensor& dot_G);
 
-/// Whether the CUDA kernels can run on the device of `like`; says once why not.
-bool cudaReady(const at::Tensor& like);
-
 }  // namespace seprog::cross_attention

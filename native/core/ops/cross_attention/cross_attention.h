@@ -23,7 +23,7 @@ struct CrossAttention {
 
 /// Gradients pass from h to q and to the rows, any number of times. Fused: the rows pass in blocks through a
 /// running softmax, forward and backward, so that memory beside the results is a few MiB whatever K; exact up to
-/// the order of summation. fp32 on the CPU, fp32 and fp16 on CUDA. The reference serves every other dtype, second
+/// the order of summation. fp32 on the CPU; fp32, fp16 and bf16 on CUDA. The reference serves every other dtype, second
 /// derivatives, and gradients where all rows are one block. Throws SHAPE_MISMATCH for other shapes than
 /// q [n, R, H] and rows [n, K, H] or for K = 0.
 CrossAttention crossAttention(const at::Tensor& q_nRH, const at::Tensor& rows_nKH, double scale,

@@ -46,22 +46,21 @@ __device__ void back(T* s_GC, T* dp_GC, int C, const float* logSum_G, const floa
   }
 }
 
-extern "C" __global__ void advance_f32(float* s_GC, int C, Index first, float* max_G, float* sum_G,
-                                       float* acc_GH, int H, Index* argmax_G) {
-  advance(s_GC, C, first, max_G, sum_G, acc_GH, H, argmax_G);
-}
+#define ADVANCE(NAME, T)                                                                               \
+  extern "C" __global__ void NAME(T* s_GC, int C, Index first, float* max_G, float* sum_G,             \
+                                  float* acc_GH, int H, Index* argmax_G) {                             \
+    advance(s_GC, C, first, max_G, sum_G, acc_GH, H, argmax_G);                                        \
+  }
 
-extern "C" __global__ void advance_f16(Half* s_GC, int C, Index first, float* max_G, float* sum_G,
-                                       float* acc_GH, int H, Index* argmax_G) {
-  advance(s_GC, C, first, max_G, sum_G, acc_GH, H, argmax_G);
-}
+ADVANCE(advance_f32, float)
+ADVANCE(advance_f16, Half)
+ADVANCE(advance_bf16, Bf16)
 
-extern "C" __global__ void back_f32(float* s_GC, float* dp_GC, int C, const float* logSum_G,
-                                    const float* dot_G) {
-  back(s_GC, dp_GC, C, logSum_G, dot_G);
-}
+#define BACK(NAME, T)                                                                                  \
+  extern "C" __global__ void NAME(T* s_GC, T* dp_GC, int C, const float* logSum_G, const float* dot_G) { \
+    back(s_GC, dp_GC, C, logSum_G, dot_G);                                                             \
+  }
 
-extern "C" __global__ void back_f16(Half* s_GC, Half* dp_GC, int C, const float* logSum_G,
-                                    const float* dot_G) {
-  back(s_GC, dp_GC, C, logSum_G, dot_G);
-}
+BACK(back_f32, float)
+BACK(back_f16, Half)
+BACK(back_bf16, Bf16)

@@ -14,7 +14,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "../kernels.h"
+#include "../kernel_sources.h"
 #include "block_step.h"
 
 namespace seprog::cross_attention {
@@ -67,26 +67,23 @@ void addProduct(const at::Tensor& sum, const at::Tensor& a, const at::Tensor& b)
   }
 }
 
-// Of a tensor that only plans (the meta device) there is nothing to compute.
-void advance(const at::Tensor& s_GC, int64_t first, const Running& running) {
-  if (s_GC.is_cpu()) advanceCpu(s_GC, first, running);
-  if (s_GC.is_cuda()) advanceCuda(s_GC, first, running);
+void advance(Path path, const at::Tensor& s_GC, int64_t first, const Running& running) {
+  if (path == Path::Cpu) advanceCpu(s_GC, first, running);
+  if (path == Path::Cuda) advanceCuda(s_GC, first, running);
 }
 
-void back(const at::Tensor& s_GC, const at::Tensor& dp_GC, const at::Tensor& logSum_G,
+void back(Path path, const at::Tensor& s_GC, const at::Tensor& dp_GC, const at::Tensor& logSum_G,
           const at::Tensor& dot_G) {
-  if (s_GC.is_cpu()) backCpu(s_GC, dp_GC, logSum_G, dot_G);
-  if (s_GC.is_cuda()) backCuda(s_GC, dp_GC, logSum_G, dot_G);
+  if (path == Path::Cpu) backCpu(s_GC, dp_GC, logSum_G, dot_G);
+  if (path == Path::Cuda) backCuda(s_GC, dp_GC, logSum_G, dot_G);
 }
 
 }  // namespace
 
-bool isFused(const at::Tensor& q_nRH, const at::Tensor& rows_nKH) {
-  if (kernels() == Kernels::Reference || q_nRH.numel() == 0) return false;
-  const at::ScalarType dtype = q_nRH.scalar_type();
-  if (dtype != rows_nKH.scalar_type() || q_nRH.device() != rows_nKH.device()) return false;
-  if (q_nRH.is_cuda()) return (dtype == at::kFloat || dtype == at::kHalf) && cudaReady(q_nRH);
-  return dtype == at::kFloat && (q_nRH.is_cpu() || q_nRH.is_meta());
+Path pathOf(const at::Tensor& q_nRH, const at::Tensor& rows_nKH) {
+  const bool isUniform = q_nRH.scalar_type() == rows_nKH.scalar_type() && q_nRH.device() == rows_nKH.device();
+  if (q_nRH.numel() == 0 || !isUniform) return Path::Reference;
+  return seprog::pathOf(q_nRH, kCrossAttentionKernels);
 }
 
 bool isOneBlock(const at::Tensor& q_nRH, const at::Tensor& rows_nKH) {
@@ -94,7 +91,7 @@ bool isOneBlock(const at::Tensor& q_nRH, const at::Tensor& rows_nKH) {
   return rowsOfBlock(q_nRH.size(0) * q_nRH.size(1), K) == K;
 }
 
-Forward forward(const at::Tensor& q_nRH, const at::Tensor& rows_nKH, double scale,
+Forward forward(Path path, const at::Tensor& q_nRH, const at::Tensor& rows_nKH, double scale,
                 CrossAttentionWants wants) {
   at::NoGradGuard noGrad;
   const int64_t n = q_nRH.size(0), R = q_nRH.size(1), K = rows_nKH.size(1), H = q_nRH.size(2);
@@ -107,6 +104,7 @@ Forward forward(const at::Tensor& q_nRH, const at::Tensor& rows_nKH, double scal
                            at::zeros({G}, floats), byQuery(acc_nRH),
                            wants.argmax ? at::zeros({G}, indices) : at::Tensor()};
   Forward forward;
+  forward.path = path;
   CrossAttention& result = forward.result;
   if (wants.alpha) result.alpha_nRK = at::empty({n, R, K}, q_nRH.options());
 
@@ -118,7 +116,7 @@ Forward forward(const at::Tensor& q_nRH, const at::Tensor& rows_nKH, double scal
     const at::Tensor s_nRC = buffer.shaped(C);
     productInto(s_nRC, scaled_nRH, block_nCH.transpose(1, 2));
     if (wants.alpha) result.alpha_nRK.narrow(2, first, C).copy_(s_nRC);
-    advance(byQuery(s_nRC), first, running);
+    advance(path, byQuery(s_nRC), first, running);
     addProduct(acc_nRH, s_nRC, block_nCH);
   }
 
@@ -149,7 +147,7 @@ Gradients backward(const at::Tensor& q_nRH, const at::Tensor& rows_nKH, double s
     const at::Tensor dp_nRC = slopes.shaped(C);
     productInto(s_nRC, scaled_nRH, block_nCH.transpose(1, 2));
     productInto(dp_nRC, dh, block_nCH.transpose(1, 2));
-    back(byQuery(s_nRC), byQuery(dp_nRC), forward.logSum_G, dot_G);
+    back(forward.path, byQuery(s_nRC), byQuery(dp_nRC), forward.logSum_G, dot_G);
     addProduct(dq_nRH, dp_nRC, block_nCH);
     // As a value a row takes part by its weights, as a key by their slopes.
     const at::Tensor drows_nCH = gradients.rows_nKH.narrow(1, first, C);

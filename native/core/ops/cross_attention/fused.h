@@ -1,12 +1,13 @@
 // The fused forward and backward of cross-attention without a graph.
 #pragma once
 
+#include "../kernels.h"
 #include "cross_attention.h"
 
 namespace seprog::cross_attention {
 
-/// Whether the fused kernels cover these tensors under the present policy.
-bool isFused(const at::Tensor& q_nRH, const at::Tensor& rows_nKH);
+/// What runs on these tensors under the present policy.
+Path pathOf(const at::Tensor& q_nRH, const at::Tensor& rows_nKH);
 
 /// Whether all rows pass in one block: the reference then holds no more than the fused kernels do.
 bool isOneBlock(const at::Tensor& q_nRH, const at::Tensor& rows_nKH);
@@ -14,8 +15,10 @@ bool isOneBlock(const at::Tensor& q_nRH, const at::Tensor& rows_nKH);
 struct Forward {
   CrossAttention result;
   at::Tensor logSum_G;  // ln Σ e^s of each query, what the backward needs
+  Path path;            // not the reference; the backward takes the same
 };
-Forward forward(const at::Tensor& q_nRH, const at::Tensor& rows_nKH, double scale, CrossAttentionWants wants);
+Forward forward(Path path, const at::Tensor& q_nRH, const at::Tensor& rows_nKH, double scale,
+                CrossAttentionWants wants);
 
 struct Gradients {
   at::Tensor q_nRH;

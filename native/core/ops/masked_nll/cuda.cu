@@ -8,38 +8,27 @@ __device__ void score(T* logits_NV, int V, const Index* labels_N, const float* w
   T* logits = logits_NV + row * V;
   const int label = (int)labels_N[row];
   const float atLabel = toFloat(logits[label]);
-  Top own = {minusInfinity(), V};
-  float part = 0.0f;  // Σ e^(x − own.value) of this thread
-  for (int i = threadIdx.x; i < V; i += blockDim.x) {
-    const float x = toFloat(logits[i]);
-    if (x > own.value) {
-      part = part * expf(own.value - x) + 1.0f;
-      own = {x, i};
-    } else {
-      part += expf(x - own.value);
-    }
-  }
-  const Top top = blockTop(own);
-  const float sum = blockSum(part == 0.0f ? 0.0f : part * expf(own.value - top.value));
+  const Normaliser normaliser = normaliserOf(logits, V);
+  const Top top = normaliser.top;
   if (threadIdx.x == 0) {
-    logProb_N[row] = atLabel - top.value - logf(sum);
+    logProb_N[row] = atLabel - top.value - logf(normaliser.sum);
     argmax_N[row] = top.place;
   }
   if (!weight_N) return;
   const float weight = weight_N[row];
-  const float factor = weight / sum;
+  const float factor = weight / normaliser.sum;
   for (int i = threadIdx.x; i < V; i += blockDim.x) {
     const float share = factor * expf(toFloat(logits[i]) - top.value);
     store(logits + i, i == label ? share - weight : share);
   }
 }
 
-extern "C" __global__ void score_f32(float* logits_NV, int V, const Index* labels_N, const float* weight_N,
-                                     float* logProb_N, Index* argmax_N) {
-  score(logits_NV, V, labels_N, weight_N, logProb_N, argmax_N);
-}
+#define SCORE(NAME, T)                                                                                 \
+  extern "C" __global__ void NAME(T* logits_NV, int V, const Index* labels_N, const float* weight_N,   \
+                                  float* logProb_N, Index* argmax_N) {                                 \
+    score(logits_NV, V, labels_N, weight_N, logProb_N, argmax_N);                                      \
+  }
 
-extern "C" __global__ void score_f16(Half* logits_NV, int V, const Index* labels_N, const float* weight_N,
-                                     float* logProb_N, Index* argmax_N) {
-  score(logits_NV, V, labels_N, weight_N, logProb_N, argmax_N);
-}
+SCORE(score_f32, float)
+SCORE(score_f16, Half)
+SCORE(score_bf16, Bf16)

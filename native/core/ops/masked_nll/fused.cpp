@@ -45,10 +45,11 @@ void scoreCpu(const at::Tensor& logits_NV, const at::Tensor& labels_N, const at:
   });
 }
 
-void scoreCuda(cuda::Module& module, const at::Tensor& logits_NV, const at::Tensor& labels_N,
-               const at::Tensor& weight_N, const RowScores& out) {
-  module.launch(logits_NV.scalar_type() == at::kHalf ? "score_f16" : "score_f32", logits_NV.size(0), kThreads,
-                logits_NV.data_ptr(), static_cast<int>(logits_NV.size(1)), labels_N.data_ptr(),
+void scoreCuda(const at::Tensor& logits_NV, const at::Tensor& labels_N, const at::Tensor& weight_N,
+               const RowScores& out) {
+  cuda::Module& module = *cuda::Module::of(kMaskedNllKernels, logits_NV.device());
+  module.launch(kernelFor("score", logits_NV).c_str(), logits_NV.size(0), kThreads, logits_NV.data_ptr(),
+                static_cast<int>(logits_NV.size(1)), labels_N.data_ptr(),
                 weight_N.defined() ? weight_N.data_ptr() : nullptr, out.logProb_N.data_ptr(),
                 out.argmax_N.data_ptr());
 }
@@ -58,20 +59,20 @@ void scoreCuda(cuda::Module& module, const at::Tensor& logits_NV, const at::Tens
 void maskedNll(const at::Tensor& logits_NV, const at::Tensor& labels_N, const at::Tensor& weight_N,
                const RowScores& out) {
   at::NoGradGuard noGrad;
-  const at::ScalarType dtype = logits_NV.scalar_type();
   const bool isRow =
       logits_NV.is_contiguous() && labels_N.is_contiguous() && out.logProb_N.is_contiguous() &&
       out.argmax_N.is_contiguous() && out.logProb_N.scalar_type() == at::kFloat &&
       (!weight_N.defined() || (weight_N.is_contiguous() && weight_N.scalar_type() == at::kFloat));
-  if (kernels() == Kernels::Fused && isRow) {
-    if (logits_NV.is_meta()) return;  // plans only: nothing is allocated, nothing computed
-    if (logits_NV.is_cpu() && dtype == at::kFloat) return scoreCpu(logits_NV, labels_N, weight_N, out);
-    if (logits_NV.is_cuda() && (dtype == at::kFloat || dtype == at::kHalf)) {
-      cuda::Module* module = cuda::Module::of(kMaskedNllKernels, logits_NV.device());
-      if (module != nullptr) return scoreCuda(*module, logits_NV, labels_N, weight_N, out);
-    }
+  switch (isRow ? pathOf(logits_NV, kMaskedNllKernels) : Path::Reference) {
+    case Path::Reference:
+      return maskedNllReference(logits_NV, labels_N, weight_N, out);
+    case Path::Cpu:
+      return scoreCpu(logits_NV, labels_N, weight_N, out);
+    case Path::Cuda:
+      return scoreCuda(logits_NV, labels_N, weight_N, out);
+    case Path::Planned:
+      return;
   }
-  maskedNllReference(logits_NV, labels_N, weight_N, out);
 }
 
 }  // namespace seprog

@@ -16,7 +16,7 @@ struct RowScores {
 
 /// Writes into `out`. With a defined `weight_N` (float) the logits become the gradient of −Σ_n weight_n ln p(label_n)
 /// for themselves; without one they may be destroyed. No graph: second derivatives of the same loss are taken from
-/// libtorch's own log_softmax, where a loss is differentiated twice. Fused: fp32 on the CPU, fp32 and fp16 on CUDA.
+/// libtorch's own log_softmax, where a loss is differentiated twice. Fused: fp32 on the CPU; fp32, fp16 and bf16 on CUDA.
 /// Throws DATA_INVALID for a label outside the vocabulary (CPU).
 void maskedNll(const at::Tensor& logits_NV, const at::Tensor& labels_N, const at::Tensor& weight_N,
                const RowScores& out);

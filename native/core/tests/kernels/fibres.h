@@ -191,6 +191,8 @@ T __shfl_xor_sync(unsigned, T value, int distance) {
 }
 
 inline float __int_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
+inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
+inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
 
 struct Half {
   _Float16 value;

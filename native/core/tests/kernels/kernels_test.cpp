@@ -13,6 +13,7 @@
 namespace nll {
 #include "core/ops/masked_nll/cuda.cu"
 }
+#include "core/ops/masked_kl/cuda.cu"
 
 namespace {
 
@@ -43,28 +44,28 @@ std::vector<T> normals(size_t count, uint64_t seed, double scale) {
   return values;
 }
 
-// Half precision keeps 11 bits of each weight; sums are in float for both.
+// fp16 keeps 11 bits of each weight, bf16 8; sums are in float for all.
 template <typename T>
-constexpr double kTolerance = std::is_same_v<T, float> ? 2e-6 : 2e-3;
+constexpr double kTolerance = std::is_same_v<T, float>  ? 2e-6
+                              : std::is_same_v<T, Half> ? 2e-3
+                                                        : 1.6e-2;
 
-void advanceOf(float* s, int C, Index first, float* max, float* sum, float* acc, int H, Index* argmax) {
-  advance_f32(s, C, first, max, sum, acc, H, argmax);
-}
-void advanceOf(Half* s, int C, Index first, float* max, float* sum, float* acc, int H, Index* argmax) {
-  advance_f16(s, C, first, max, sum, acc, H, argmax);
-}
-void backOf(float* s, float* dp, int C, const float* logSum, const float* dot) {
-  back_f32(s, dp, C, logSum, dot);
-}
-void backOf(Half* s, Half* dp, int C, const float* logSum, const float* dot) {
-  back_f16(s, dp, C, logSum, dot);
-}
-void scoreOf(float* logits, int V, const Index* labels, const float* weight, float* logProb, Index* argmax) {
-  nll::score_f32(logits, V, labels, weight, logProb, argmax);
-}
-void scoreOf(Half* logits, int V, const Index* labels, const float* weight, float* logProb, Index* argmax) {
-  nll::score_f16(logits, V, labels, weight, logProb, argmax);
-}
+// The kernels' names carry their dtypes, as C has no overloads.
+#define FOR_EACH_DTYPE(DEFINE) DEFINE(float, f32) DEFINE(Half, f16) DEFINE(Bf16, bf16)
+#define KERNELS_OF(T, NAME)                                                                                 \
+  void advanceOf(T* s, int C, Index first, float* max, float* sum, float* acc, int H, Index* argmax) {      \
+    advance_##NAME(s, C, first, max, sum, acc, H, argmax);                                                  \
+  }                                                                                                         \
+  void backOf(T* s, T* dp, int C, const float* logSum, const float* dot) {                                  \
+    back_##NAME(s, dp, C, logSum, dot);                                                                     \
+  }                                                                                                         \
+  void scoreOf(T* logits, int V, const Index* labels, const float* weight, float* logProb, Index* argmax) { \
+    nll::score_##NAME(logits, V, labels, weight, logProb, argmax);                                          \
+  }                                                                                                         \
+  void divergenceOf(const T* p, T* q, int V, const float* weight, float* kl) {                              \
+    divergence_##NAME(p, q, V, weight, kl);                                                                 \
+  }
+FOR_EACH_DTYPE(KERNELS_OF)
 
 /// Σ e^(s − max) rows in one go, in double.
 template <typename T>
@@ -155,8 +156,38 @@ void scoreRows(const Run& run, int N, int V, double scale, bool weighted) {
 }
 
 template <typename T>
+void divergeRows(const Run& run, int N, int V, double scale, bool weighted) {
+  const std::vector<T> p = normals<T>(static_cast<size_t>(N) * V, run.seed, scale);
+  const std::vector<T> q = normals<T>(static_cast<size_t>(N) * V, run.seed + 1, scale);
+  const std::vector<float> weight = normals<float>(N, run.seed + 2, 1);
+  std::vector<T> gradient = q;
+  std::vector<float> kl(N);
+  fibres::launch(N, run.threads, run.schedule, run.seed, [&] {
+    divergenceOf(p.data(), gradient.data(), V, weighted ? weight.data() : nullptr, kl.data());
+  });
+  for (int n = 0; n < N; ++n) {
+    const auto logSum = [&](const std::vector<T>& x) {
+      double sum = 0;
+      for (int v = 0; v < V; ++v) sum += std::exp(static_cast<double>(toFloat(x[n * V + v])));
+      return std::log(sum);
+    };
+    const double logSumP = logSum(p), logSumQ = logSum(q);
+    double exact = 0;
+    for (int v = 0; v < V; ++v) {
+      const double logP = toFloat(p[n * V + v]) - logSumP, logQ = toFloat(q[n * V + v]) - logSumQ;
+      exact += std::exp(logP) * (logP - logQ);
+      const double slope = weight[n] * (std::exp(logQ) - std::exp(logP));
+      const double expected = weighted ? slope : toFloat(q[n * V + v]);
+      EXPECT_NEAR(toFloat(gradient[n * V + v]), expected,
+                  kTolerance<T> * std::max(1e-2, std::abs(expected)) * 10);
+    }
+    EXPECT_NEAR(kl[n], exact, 1e-5 * (1 + scale));  // of the logits as they are stored: float for all
+  }
+}
+
+template <typename T>
 class Kernels : public testing::Test {};
-using Dtypes = testing::Types<float, Half>;
+using Dtypes = testing::Types<float, Half, Bf16>;
 TYPED_TEST_SUITE(Kernels, Dtypes);
 
 TYPED_TEST(Kernels, ARunningSoftmaxOverBlocksIsTheSoftmax) {
@@ -183,6 +214,48 @@ TYPED_TEST(Kernels, NegativeLogLikelihoodAndItsGradientAreThoseOfTheFormula) {
       scoreRows<TypeParam>(run, 1, 64, 30, weighted);
     }
   }
+}
+
+TYPED_TEST(Kernels, DivergenceAndItsGradientAreThoseOfTheFormula) {
+  for (const Run& run : runs()) {
+    for (const bool weighted : {false, true}) {
+      divergeRows<TypeParam>(run, 2, 301, 4, weighted);
+      divergeRows<TypeParam>(run, 3, 2, 1, weighted);  // fewer classes than threads
+      divergeRows<TypeParam>(run, 1, 1, 1, weighted);
+      divergeRows<TypeParam>(run, 1, 64, 20, weighted);
+    }
+  }
+}
+
+TEST(Divergence, ASmallDivergenceKeepsItsDigits) {
+  const int V = 300;
+  const std::vector<float> p = normals<float>(V, 1, 2), apart = normals<float>(V, 2, 1e-3);
+  std::vector<float> q = p;
+  for (int v = 0; v < V; ++v) q[v] += apart[v];
+  float kl = 0;
+  fibres::launch(1, 64, Schedule::Fair, 1, [&] { divergence_f32(p.data(), q.data(), V, nullptr, &kl); });
+  double sumP = 0, sumQ = 0, exact = 0;
+  for (int v = 0; v < V; ++v) sumP += std::exp(double(p[v])), sumQ += std::exp(double(q[v]));
+  for (int v = 0; v < V; ++v) {
+    exact += std::exp(double(p[v])) / sumP * (double(p[v]) - q[v] - std::log(sumP) + std::log(sumQ));
+  }
+  EXPECT_LT(exact, 2e-6);
+  EXPECT_NEAR(kl, exact, 2e-3 * exact);
+}
+
+TEST(Bf16, IsRoundedToTheNearestAndOfTwoToTheEven) {
+  const auto through = [](float x) {
+    Bf16 stored;
+    store(&stored, x);
+    return toFloat(stored);
+  };
+  EXPECT_EQ(through(1.0f), 1.0f);
+  EXPECT_EQ(through(1.0f + 0x1p-8f), 1.0f);              // half way: down to the even one
+  EXPECT_EQ(through(1.0f + 0x1.8p-7f), 1.0f + 0x1p-6f);  // half way: up to the even one
+  EXPECT_EQ(through(1.0f + 0x1.02p-8f), 1.0f + 0x1p-7f);
+  EXPECT_EQ(through(-3.0e38f), -0x1.c4p127f);
+  EXPECT_TRUE(std::isinf(through(3.4e38f)));
+  EXPECT_TRUE(std::isnan(through(std::numeric_limits<float>::quiet_NaN())));
 }
 
 // What the fibres are there for: without these the tests above would prove little.
