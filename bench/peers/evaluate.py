@@ -215,10 +215,11 @@ def serve(folder):
 
 
 def agreement(product, theirs):
-    """Shares of equal answers, and how far the edited models' losses are apart."""
+    """Shares of equal answers, and how far the edited models' losses are apart where the product records them: in scope."""
     pairs = [(product[tuple(answer[:4])], answer[4:]) for answer in theirs]
     # episode, edit, group, position, then of the base: text, nll, right; of the edited model: the same.
-    apart = [abs(ours["negLogLik"] - after_nll) / max(1.0, after_nll) for ours, (_, _, _, _, after_nll, _) in pairs]
+    apart = [abs(ours["negLogLik"] - after_nll) / max(1.0, after_nll) for ours, (_, _, _, _, after_nll, _) in pairs
+             if "negLogLik" in ours]
     return dict(questions=len(pairs),
                 baseTexts=statistics.mean(ours["base"] == their[0] for ours, their in pairs),
                 editedTexts=statistics.mean(ours["edited"] == their[3] for ours, their in pairs),
