@@ -22,9 +22,11 @@
 #include "core/instrument/stopwatch.h"
 #include "core/ops/cross_attention/cross_attention.h"
 #include "core/ops/kernels.h"
+#include "core/ops/masked_kl/masked_kl.h"
 #include "core/tensor/matmul_backend.h"
 #include "core/tensor/random.h"
 #include "core/train/losses.h"
+#include "core/train/token_kl.h"
 
 namespace seprog {
 namespace {
@@ -139,6 +141,90 @@ Case tokenLoss(int64_t N, int64_t D, int64_t V) {
           }};
 }
 
+/// The divergence of N target tokens of two models and its gradient for one side's states, behind frozen heads.
+Case tokenDivergence(int64_t N, int64_t D, int64_t V) {
+  return {"kl-" + std::to_string(N) + "x" + std::to_string(D) + "x" + std::to_string(V), [=](std::string&) {
+            const at::Tensor p_ND = normals({N, D}, "p"), q_ND = normals({N, D}, "q");
+            const Head head = {normals({V, D}, "head").mul_(0.05), 1, {}};
+            const at::Tensor weight = at::full({N}, 1.0 / static_cast<double>(N), q_ND.options());
+            const auto blocks = [=] { tokenKlGradients(p_ND, head, q_ND, head, weight, false); };
+            std::vector<Way> ways{under(Kernels::Fused, blocks), under(Kernels::Reference, blocks)};
+            // As one writes it: all logits, both log-softmaxes, libtorch's own divergence, autograd.
+            ways.push_back({"composition", [=] {
+                              const at::Tensor states = q_ND.detach().requires_grad_();
+                              const at::Tensor logP = at::log_softmax(at::linear(p_ND, head.weight_VD), 1);
+                              const at::Tensor logQ = at::log_softmax(at::linear(states, head.weight_VD), 1);
+                              const at::Tensor kl = at::kl_div(logQ, logP, at::Reduction::None, true).sum(1);
+                              torch::autograd::grad({kl.mul(weight).sum()}, {states});
+                            }});
+            ways.push_back({"products", [=] {
+                              at::linear(p_ND, head.weight_VD);
+                              at::mm(at::linear(q_ND, head.weight_VD), head.weight_VD);
+                            }});
+            return ways;
+          }};
+}
+
+/// The divergence alone, of logits that are there: its value, then its value and gradient within a graph.
+Case divergence(int64_t N, int64_t V, bool withGradient) {
+  const std::string name = withGradient ? "kl-graph-" : "kl-value-";
+  return {name + std::to_string(N) + "x" + std::to_string(V), [=](std::string&) {
+            const at::Tensor p_NV = normals({N, V}, "p"), q_NV = normals({N, V}, "q");
+            q_NV.set_requires_grad(withGradient);
+            const auto run = [=] {
+              const at::Tensor kl_N = maskedKl(p_NV, q_NV);
+              if (withGradient) torch::autograd::grad({kl_N.sum()}, {q_NV});
+            };
+            return std::vector<Way>{under(Kernels::Fused, run), under(Kernels::Reference, run)};
+          }};
+}
+
+/// SEPROG's prompt network up to the input of a decoder, [B, P + T, D], forward and backward for its four tensors and
+/// its own input: B inputs, H edit width, P prompt rows, T tokens behind them, D embedding width.
+Case promptNetwork(int64_t B, int64_t H, int64_t P, int64_t T, int64_t D) {
+  return {"prompt-" + std::to_string(B) + "x" + std::to_string(H) + "x" + std::to_string(P * D),
+          [=](std::string&) {
+            const auto leaf = [](at::IntArrayRef shape, const char* name) {
+              return normals(shape, name).mul_(0.05).requires_grad_();
+            };
+            const at::Tensor h = leaf({B, H}, "h"), W0 = leaf({H, H}, "W0"), b0 = leaf({H}, "b0"),
+                             W1 = leaf({P * D, H}, "W1"), b1 = leaf({P * D}, "b1");
+            const at::Tensor tokens = normals({B, T, D}, "tokens"), dx = normals({B, P + T, D}, "dx");
+            std::vector<Way> ways;
+            ways.push_back({"composition", [=] {
+                              const at::Tensor u = at::relu(at::linear(h, W0, b0));
+                              const at::Tensor prompts = at::linear(u, W1, b1).view({B, P, D});
+                              const at::Tensor x = at::cat({prompts, tokens}, 1);
+                              torch::autograd::grad({x}, {h, W0, b0, W1, b1}, {dx});
+                            }});
+            // All that fusing could do: the second product writes where the decoder reads, and its gradient is read there.
+            ways.push_back({"into the slots", [=] {
+                              const at::NoGradGuard noGrad;
+                              const at::Tensor u = at::linear(h, W0, b0).relu_();
+                              const at::Tensor x = at::empty({B, P + T, D}, tokens.options());
+                              at::Tensor slots = x.view({B, (P + T) * D}).narrow(1, 0, P * D);
+                              at::addmm_out(slots, b1, u, W1.t());
+                              x.narrow(1, P, T).copy_(tokens);
+                              const at::Tensor dSlots = dx.view({B, (P + T) * D}).narrow(1, 0, P * D);
+                              const at::Tensor du = at::mm(dSlots, W1).mul_(u.gt(0));
+                              at::mm(dSlots.t(), u);
+                              dSlots.sum(0);
+                              at::mm(du.t(), h);
+                              du.sum(0);
+                              at::mm(du, W0);
+                            }});
+            ways.push_back({"products", [=] {
+                              const at::NoGradGuard noGrad;
+                              const at::Tensor u = at::mm(h, W0.t()), prompts = at::mm(u, W1.t());
+                              at::mm(prompts, W1);
+                              at::mm(prompts.t(), u);
+                              at::mm(u.t(), h);
+                              at::mm(u, W0);
+                            }});
+            return ways;
+          }};
+}
+
 std::vector<Case> cases() {
   return {selection(256, 65536, 768, true),
           selection(256, 1000000, 768, false),
@@ -146,7 +232,13 @@ std::vector<Case> cases() {
           training(8, 8, 512),
           training(1, 128, 768),
           tokenLoss(512, 768, 50265),
-          tokenLoss(512, 512, 32128)};
+          tokenLoss(512, 512, 32128),
+          tokenDivergence(512, 768, 50265),
+          tokenDivergence(512, 512, 32128),
+          divergence(128, 50265, false),
+          divergence(128, 50265, true),
+          promptNetwork(64, 768, 32, 8, 512),
+          promptNetwork(64, 768, 32, 8, 768)};
 }
 
 struct Times {
