@@ -5,7 +5,7 @@ import { writeFileAtomically, writeJsonAtomically } from "../files.js";
 import { type LmEvalTask, lmEvalTasks, type Sample } from "./lm_eval_tasks.js";
 
 /** The release of lm-evaluation-harness whose files these are like. */
-export const LM_EVAL_LAYOUT = "0.4.12";
+export const LM_EVAL_LAYOUT = "0.4.13";
 
 export interface LmEvalRun {
   /** Whose answers they are: names the folder. */

@@ -132,8 +132,9 @@ function toSample(
   metrics: readonly (readonly [string, SampleMetric])[],
   generation: Readonly<Record<string, unknown>>,
 ): Sample {
-  const { question, gold, base, edited, episode, edit, editId, kind, gate } = line;
-  const doc = { question, gold, base, kind, episode, edit, edit_id: editId, gate };
+  const { question, gold, base, edited, episode, edit, editId, kind } = line;
+  // No fractions: the harness's hash rests on how Python writes them.
+  const doc = { question, gold, base, kind, episode, edit, edit_id: editId, gate: gatedOn(line) };
   const target = gold[0] ?? "";
   return {
     doc_id: index,
