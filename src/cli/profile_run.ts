@@ -49,11 +49,16 @@ function show(event: ProfileEvent, progress: Progress): void {
     case "job":
       progress.onEvent(event.event, event.label);
       return;
-    case "profiled": {
-      const { record, done, total, etaMs } = event;
-      const left = etaMs ? ` · ${duration(etaMs)} left` : "";
+    case "round": {
+      const { label, round, rounds, etaMs } = event;
       progress.close();
-      progress.note(`[${done}/${total}] ${lineOf(record)}${left}`);
+      if (round < rounds)
+        progress.note(`${label}: round ${round} of ${rounds}${etaMs ? ` · ${duration(etaMs)} left` : ""}`);
+      return;
+    }
+    case "profiled": {
+      const { record, done, total } = event;
+      progress.note(`[${done}/${total}] ${lineOf(record)}`);
       return;
     }
     case "failed":

@@ -1,5 +1,6 @@
 import { Rng } from "../data/random.js";
 import { type BootstrapOptions, type Estimate, quantile } from "./bootstrap.js";
+import { studentQuantile } from "./student_t.js";
 
 /** Units that are resampled among themselves: the episodes of one data set and K. */
 export interface Stratum {
@@ -45,11 +46,6 @@ export function stratifiedMean(
   };
 }
 
-/** 97.5 % points of Student's t with 1, 2, … degrees of freedom. */
-const STUDENT_T = [
-  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131,
-];
-
 /** What a figure can be. */
 export interface Range {
   readonly least: number;
@@ -68,8 +64,6 @@ export function meanOverSeeds(values: readonly number[], { least, most }: Range)
   if (n < 2) return null;
   const value = mean(values);
   const variance = values.reduce((sum, one) => sum + (one - value) ** 2, 0) / (n - 1);
-  // Beyond the table the last point is a little too wide, never too narrow.
-  const t = STUDENT_T[Math.min(n - 1, STUDENT_T.length) - 1] ?? Number.NaN;
-  const half = t * Math.sqrt(variance / n);
+  const half = studentQuantile(0.975, n - 1) * Math.sqrt(variance / n);
   return { value, low: Math.max(least, value - half), high: Math.min(most, value + half), n };
 }

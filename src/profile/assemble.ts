@@ -27,6 +27,7 @@ export function assemble(
   const peaks = calls.map((measurements) => most(measurements, ({ total }) => total.peakBytes));
   const highest = calls.flat().reduce<Measurement | null>(higher, null);
   return {
+    rounds: 1,
     wallMs: repetitions.map(({ wallMs }) => wallMs),
     deviceMs: allOrNull(
       calls.map((measurements) => sumOrNull(measurements.map(({ total }) => total.deviceNs))),

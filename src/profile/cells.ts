@@ -135,7 +135,7 @@ export function shapeProfileCells(
 function cellHash(
   identity: readonly unknown[],
   { editor: { method } }: CellTask,
-  { warmUps, repetitions, engine }: ProfileCellOptions,
+  { warmUps, repetitions, rounds, engine }: ProfileCellOptions,
 ): string {
   return configHash({
     version: PROFILE_VERSION,
@@ -144,6 +144,7 @@ function cellHash(
     ...(isTrained(method.editor) && { training: method.training }),
     warmUps,
     repetitions,
+    rounds,
     engine,
   });
 }

@@ -20,13 +20,22 @@ export type ShapedModel = ProfiledModel & { readonly kind: "shape" };
 
 /** How often what is measured. */
 export interface ProfileRepetitions {
+  /** Discarded at the start of every round. */
   readonly warmUps: number;
+  /** In all rounds together. */
   readonly repetitions: number;
+  /** Processes that a cell is measured in, all cells once before any a second time. */
+  readonly rounds: number;
 }
 
-/** Profiles one method on one model at one K; the record is written at the end, by rename. */
-export interface ProfileJob extends ProfileRepetitions {
+/** Profiles one method on one model at one K for one round; the record is written at the end, by rename. */
+export interface ProfileJob {
   readonly kind: "profile";
+  readonly warmUps: number;
+  /** Of this round. */
+  readonly repetitions: number;
+  /** Whether one more repetition counts FLOPs and follows memory. */
+  readonly detail: boolean;
   readonly engine: EngineChoice;
   readonly task: CellTask;
   readonly model: ProfiledModel;

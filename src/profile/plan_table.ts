@@ -75,7 +75,7 @@ export function plannedClaims({ target, cells }: Plan): ResultTable[] {
             variant,
             K,
             samples: ({ operation, of }) =>
-              of === "memory" && costs[operation] ? [costs[operation].peakBytes] : null,
+              of === "memory" && costs[operation] ? [[costs[operation].peakBytes]] : null,
           })),
       ) ?? [],
   );

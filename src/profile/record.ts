@@ -39,6 +39,8 @@ export interface Timeline {
 
 /** An operation, repeated. Over the phases, times and FLOPs add up to the whole. */
 export interface OperationSamples {
+  /** Processes that the samples come from, in order and as many each; every method had its turn between two of them. */
+  readonly rounds: number;
   readonly wallMs: readonly number[];
   readonly deviceMs: readonly number[] | null;
   readonly baselineBytes: number;

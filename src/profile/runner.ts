@@ -10,7 +10,7 @@ import { refuseMissing } from "../bench/requirements.js";
 import { configHash } from "../config/hash.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { SeprogError } from "../errors.js";
-import { writeJsonAtomically } from "../files.js";
+import { writeFileAtomically, writeJsonAtomically } from "../files.js";
 import { PROFILE_FILES } from "../report/profile/profile_run.js";
 import { profileRecordSchema } from "../report/profile/record_schema.js";
 import { RUN_FILES } from "../report/run_data.js";
@@ -19,6 +19,7 @@ import { atK, type ProfileCell, shapeProfileCells, suiteProfileCells } from "./c
 import type { TokensEach } from "./even_lengths.js";
 import type { ProfileJob, ProfileRepetitions } from "./job.js";
 import type { ProfileFailure, ProfileRecord } from "./record.js";
+import { inTurn, mergeRounds, type RoundPlan, roundPlan } from "./rounds.js";
 import type { ShapeName } from "./shapes.js";
 
 export interface ProfileRunOptions extends ProfileRepetitions {
@@ -47,12 +48,19 @@ export type ProfileEvent =
   | { readonly type: "planned"; readonly cells: number; readonly known: number }
   | { readonly type: "job"; readonly label: string; readonly event: LoopEvent }
   | {
+      /** One process has measured its share of a cell. */
+      readonly type: "round";
+      readonly label: string;
+      readonly round: number;
+      readonly rounds: number;
+      /** Until the whole run is done; null while nothing is known of it. */
+      readonly etaMs: number | null;
+    }
+  | {
       readonly type: "profiled";
       readonly record: ProfileRecord;
       readonly done: number;
       readonly total: number;
-      /** Until the whole run is done; null while nothing is known of it. */
-      readonly etaMs: number | null;
     }
   | { readonly type: "failed"; readonly label: string; readonly failure: ProfileFailure };
 
@@ -68,8 +76,9 @@ const MODELS = "models";
 export const PROFILE_WORKER = fileURLToPath(new URL("./worker.js", import.meta.url));
 
 /**
- * Profiles every method × model × K, each in a process of its own. Finished cells of the same configuration are kept;
- * one that cannot run leaves its reason, and the others go on.
+ * Profiles every method × model × K, a process a cell and round: what differs from process to process, or drifts, is in the
+ * samples. Finished cells and rounds of the same configuration are kept; one that cannot run leaves its reason, and the others
+ * go on.
  * @throws SeprogError naming every model and data set that is missing, before anything runs; the first failure when no
  *   cell could be profiled; the signal's reason when aborted
  */
@@ -96,47 +105,72 @@ export async function profileSuite(suite: SuiteConfig, options: ProfileRunOption
   if (facts && (records.size < cells.length || !existsSync(environment)))
     await writeJsonAtomically(environment, describeEnvironment(facts));
 
-  const failures: ProfileFailure[] = [];
-  const startedMs = performance.now();
+  const failures = new Map<string, ProfileFailure>();
   const pending = cells.filter((cell) => !records.has(cell.folder));
-  for (const [i, cell] of pending.entries()) {
-    const outcome = await profile(cell, {
-      ...(facts && { environment: { SEPROG_MATMUL: facts.matmul.name } }),
-      ...options,
-    }).catch((error: unknown) => {
+  const plan = roundPlan(options);
+  const jobs = Array.from({ length: plan.rounds }, (_, round) =>
+    inTurn(pending, round).map((cell) => ({ cell, round })),
+  );
+  const environmentOfCells = facts && { environment: { SEPROG_MATMUL: facts.matmul.name } };
+  const startedMs = performance.now();
+  let jobsDone = 0;
+  for (const { cell, round } of jobs.flat()) {
+    if (failures.has(cell.folder)) continue;
+    const label = labelOf(cell);
+    try {
+      await measureRound(cell, round, plan, { ...environmentOfCells, ...options });
+    } catch (error) {
       signal?.throwIfAborted();
-      if (error instanceof SeprogError) return failureOf(cell, error);
-      throw error;
-    });
-    if (outcome.kind === "profile-failure") {
-      failures.push(outcome);
+      if (!(error instanceof SeprogError)) throw error;
+      const failure = failureOf(cell, error);
+      failures.set(cell.folder, failure);
       await rm(join(cell.folder, PROFILE_FILES.record), { force: true });
-      await writeJsonAtomically(join(cell.folder, PROFILE_FILES.failure), outcome);
-      onEvent?.({ type: "failed", label: labelOf(cell), failure: outcome });
+      await writeJsonAtomically(join(cell.folder, PROFILE_FILES.failure), failure);
+      onEvent?.({ type: "failed", label, failure });
       continue;
     }
-    records.set(cell.folder, outcome);
-    const left = pending.length - i - 1;
-    const etaMs = ((performance.now() - startedMs) / (i + 1)) * left;
-    onEvent?.({ type: "profiled", record: outcome, done: records.size, total: cells.length, etaMs });
+    jobsDone++;
+    const left = jobs.flat().length - jobsDone;
+    const etaMs = ((performance.now() - startedMs) / jobsDone) * left;
+    onEvent?.({ type: "round", label, round: round + 1, rounds: plan.rounds, etaMs });
+    if (round < plan.rounds - 1) continue;
+    const record = await complete(cell, plan.rounds);
+    records.set(cell.folder, record);
+    onEvent?.({ type: "profiled", record, done: records.size, total: cells.length });
   }
   await rm(join(folder, MODELS), { recursive: true, force: true });
-  const [first] = failures;
+  const [first] = failures.values();
   if (records.size === 0 && first) throw new SeprogError(first.code, first.message);
-  return { records: cells.flatMap((cell) => records.get(cell.folder) ?? []), failures };
+  return {
+    records: cells.flatMap((cell) => records.get(cell.folder) ?? []),
+    failures: [...failures.values()],
+  };
 }
 
-async function finishedRecord({ folder, hash }: ProfileCell): Promise<ProfileRecord | undefined> {
-  const path = join(folder, PROFILE_FILES.record);
+const roundFile = ({ folder }: ProfileCell, round: number): string =>
+  join(folder, PROFILE_FILES.rounds, `${round + 1}.json`);
+
+const finishedRecord = (cell: ProfileCell): Promise<ProfileRecord | undefined> =>
+  readIfOf(cell, join(cell.folder, PROFILE_FILES.record));
+
+/** What stands in the file, where it is of this very configuration. */
+async function readIfOf({ hash }: ProfileCell, path: string): Promise<ProfileRecord | undefined> {
   if (!existsSync(path)) return undefined;
   const parsed = profileRecordSchema.safeParse(JSON.parse(await readFile(path, "utf8")));
   return parsed.success && parsed.data.receipt.configHash === hash ? parsed.data : undefined;
 }
 
-async function profile(cell: ProfileCell, options: ProfileRunOptions): Promise<ProfileRecord> {
-  const { task, model, editorDirectory, quality, hash, folder } = cell;
-  const { engine, warmUps, repetitions, signal, onEvent, worker = PROFILE_WORKER } = options;
-  const outFile = join(folder, PROFILE_FILES.record);
+/** In a process of its own, unless it is known from before a stop. */
+async function measureRound(
+  cell: ProfileCell,
+  round: number,
+  { repetitions }: RoundPlan,
+  options: ProfileRunOptions,
+): Promise<void> {
+  const { task, model, editorDirectory, quality, hash } = cell;
+  const { engine, warmUps, signal, onEvent, worker = PROFILE_WORKER } = options;
+  const outFile = roundFile(cell, round);
+  if (await readIfOf(cell, outFile)) return;
   const job: ProfileJob = {
     kind: "profile",
     engine,
@@ -147,6 +181,7 @@ async function profile(cell: ProfileCell, options: ProfileRunOptions): Promise<P
     configHash: hash,
     warmUps,
     repetitions,
+    detail: round === 0,
     episodesDirectory: join(options.folder, RUN_FILES.episodes),
     modelsDirectory: join(options.folder, MODELS),
     outFile,
@@ -160,9 +195,24 @@ async function profile(cell: ProfileCell, options: ProfileRunOptions): Promise<P
     ...(options.environment && { environment: options.environment }),
   };
   await runJob(job, jobOptions);
-  // Only the last outcome of a cell stands in its folder.
-  await rm(join(folder, PROFILE_FILES.failure), { force: true });
-  return profileRecordSchema.parse(JSON.parse(await readFile(outFile, "utf8")));
+}
+
+/** Makes the cell's record of its rounds, which are then gone; only the last outcome of a cell stands in its folder. */
+async function complete(cell: ProfileCell, rounds: number): Promise<ProfileRecord> {
+  const records = await Promise.all(
+    Array.from({ length: rounds }, (_, round) => readIfOf(cell, roundFile(cell, round))),
+  );
+  const [first, ...others] = records.filter((record) => record !== undefined);
+  if (first === undefined || others.length + 1 < rounds)
+    throw new SeprogError(
+      "INTERNAL",
+      `expected ${rounds} rounds in ${join(cell.folder, PROFILE_FILES.rounds)}`,
+    );
+  const record = mergeRounds([first, ...others]);
+  await writeFileAtomically(join(cell.folder, PROFILE_FILES.record), `${JSON.stringify(record)}\n`);
+  await rm(join(cell.folder, PROFILE_FILES.rounds), { recursive: true, force: true });
+  await rm(join(cell.folder, PROFILE_FILES.failure), { force: true });
+  return record;
 }
 
 const failureOf = ({ task, model }: ProfileCell, { code, message }: SeprogError): ProfileFailure => ({

@@ -6,18 +6,20 @@ import type { OperationSamples } from "./record.js";
 import { type Operation, recordOnce } from "./recorder.js";
 
 export interface SamplingOptions extends RepeatOptions {
+  /** Whether one more repetition, of which no time is kept, counts FLOPs and follows memory. */
+  readonly detail: boolean;
   /** Read around every repetition. */
   readonly energy: EnergyMeter | NoEnergyMeter;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Repeats an operation: warm-ups, repetitions with clocks, and at last one in detail, of which no time is kept.
+ * Repeats an operation: warm-ups, repetitions with clocks, and where asked for one in detail at last.
  * @throws what the operation throws; the signal's reason when aborted
  */
 export async function sampleOperation(
   operation: Operation,
-  { signal, energy, ...options }: SamplingOptions,
+  { signal, energy, detail, ...options }: SamplingOptions,
 ): Promise<OperationSamples> {
   const samples = await repeat(options, async (): Promise<SampledRepetition> => {
     signal?.throwIfAborted();
@@ -28,7 +30,7 @@ export async function sampleOperation(
     return { ...repetition, processPeakBytes: isReset ? await readProcessPeak() : null, energyJ };
   });
   signal?.throwIfAborted();
-  return assemble(samples, await recordOnce(operation, "detail"));
+  return assemble(samples, detail ? await recordOnce(operation, "detail") : null);
 }
 
 /** Sets the process's resident high-water mark back to what it holds now; false where the system refuses. */

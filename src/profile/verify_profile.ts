@@ -75,6 +75,7 @@ async function profileAgain(
       benchFolder: editorsDirectory,
       warmUps: 0,
       repetitions: 1,
+      rounds: 1,
       fresh: false,
       ...(signal && { signal }),
       ...(worker !== undefined && { worker }),

@@ -60,7 +60,10 @@ function chartLegend(entries: readonly LegendEntry[]): string {
 export const columnLegend = (tables: readonly ResultTable[]): string =>
   factList([
     ...columnHelp(tables),
-    ["small print", "95 % bootstrap interval over edits, or over repetitions for times"],
+    [
+      "small print",
+      "95 % interval: bootstrap over edits, or over repetitions for times; Student's over rounds or seeds where there are several",
+    ],
   ]);
 
 export const factList = (facts: readonly (readonly [string, string])[]): string =>

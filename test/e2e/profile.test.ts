@@ -13,9 +13,9 @@ let world: TinyWorld;
 const options = () => ({ cwd: world.folder, env: { SEPROG_MATMUL: "default" } });
 const run = (args: readonly string[]) => runProgram(args, options());
 
-const REPETITIONS = 3;
+const REPETITIONS = 4;
 const profileAt = (k: string, ...more: readonly string[]): readonly string[] => {
-  const times = ["--warm-ups", "1", "--repetitions", String(REPETITIONS)];
+  const times = ["--warm-ups", "1", "--repetitions", String(REPETITIONS), "--rounds", "2"];
   return ["profile", "suite.yaml", "--k", k, "--threads", "1", ...times, ...more];
 };
 const profile = (...more: readonly string[]): readonly string[] => profileAt("2", ...more);
@@ -66,7 +66,8 @@ describe("profile", () => {
   it.each(["seprog", "mend", "ft"])("splits every operation of %s without a remainder", (method) => {
     const operations = operationsOf(record(method));
     expect(operations).toHaveLength(method === "ft" ? 2 : 3);
-    for (const { wallMs, phases, flops, memoryMap, peakBytes, baselineBytes } of operations) {
+    for (const { rounds, wallMs, phases, flops, memoryMap, peakBytes, baselineBytes } of operations) {
+      expect(rounds).toBe(2);
       expect(wallMs).toHaveLength(REPETITIONS);
       for (const [i, whole] of wallMs.entries())
         expect(sum(phases.map((phase) => phase.wallMs[i] ?? Number.NaN))).toBeCloseTo(whole, 6);
@@ -96,6 +97,8 @@ describe("profile", () => {
     const written = () =>
       readdirSync(folder).map((name) => statSync(`${folder}/${name}/profile.json`).mtimeMs);
     const before = written();
+    for (const name of readdirSync(folder))
+      expect(readdirSync(`${folder}/${name}`)).toEqual(["profile.json"]);
     const again = await ended(profile());
     expect(again.stderr).toContain("3 cells to profile, 3 of them known");
     expect(written()).toEqual(before);
@@ -111,14 +114,17 @@ describe("profile", () => {
 });
 
 describe("Ctrl-C", () => {
-  it("ends with 130 and loses the running cell alone", async () => {
+  it("ends with 130 and loses the running round alone", async () => {
     const running = startProgram(profile("--out", "runs/stopped"), options());
-    await running.said("[1/3]");
+    await running.said("seprog t5 K=2: round 1 of 2");
     running.child.kill("SIGINT");
     expect((await running.ended).status).toBe(130);
-    expect((await ended(profile("--out", "runs/stopped"))).stderr).toMatch(
-      /3 cells to profile, [12] of them known/,
-    );
+    const rounds = world.path("runs/stopped/profiles/seprog-tiny-K2-s0/rounds");
+    const kept = statSync(`${rounds}/1.json`).mtimeMs;
+    const first = startProgram(profile("--out", "runs/stopped"), options());
+    await first.said("mend");
+    expect(statSync(`${rounds}/1.json`).mtimeMs).toBe(kept);
+    expect((await first.ended).status).toBe(0);
   });
 });
 

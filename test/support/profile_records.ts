@@ -43,6 +43,7 @@ export function operation(
   const ends = spans.map((_, i) => spans.slice(0, i + 1).reduce((sum, ms) => sum + ms, 0));
   const endMs = ends.at(-1) ?? 0;
   return {
+    rounds: 1,
     wallMs,
     deviceMs: null,
     baselineBytes: 40 * MiB,

@@ -17,6 +17,7 @@ const phase = (name: string, change: Partial<PhaseSamples> = {}): PhaseSamples =
 
 /** 0.1 and 0.3 are no binary fractions: ends that must meet would not, as sums of doubles. */
 const operation: OperationSamples = {
+  rounds: 1,
   wallMs: [1],
   deviceMs: null,
   baselineBytes: 0,

@@ -1,5 +1,6 @@
-import { type Estimate, medianEstimate } from "../../metrics/bootstrap.js";
-import { medianRatio } from "../../metrics/median_ratio.js";
+import type { Estimate } from "../../metrics/bootstrap.js";
+import { median } from "../../metrics/median_ratio.js";
+import { changeOverRounds, ratioOverRounds } from "../../metrics/rounds.js";
 import type { ProfileRecord } from "../../profile/record.js";
 import type { ResultTable } from "../content.js";
 import { times } from "../number_format.js";
@@ -89,13 +90,13 @@ function costFigure(
   options: ReturnType<typeof jointly>,
 ): ComparedFigure | null {
   const [then, now] = [samplesOf(before, cost), samplesOf(after, cost)];
-  const change = then && now && medianRatio(now, then, options);
+  const change = then && now && changeOverRounds(now, then, options);
   if (then === null || now === null || change === null) return null;
   return {
     cell: name,
     name: cost.title,
-    before: medianEstimate(then)?.value ?? 0,
-    after: medianEstimate(now)?.value ?? 0,
+    before: median(then.flat()),
+    after: median(now.flat()),
     format: cost.format,
     change,
     kind: "ratio",
@@ -164,7 +165,7 @@ function ratioTables(before: ProfileRun, after: ProfileRun): ResultTable[] {
 
 function ratioTo(reference: ProfileRecord, record: ProfileRecord, cost: Cost): Estimate | null {
   const [ours, theirs] = [samplesOf(record, cost), samplesOf(reference, cost)];
-  return ours && theirs && medianRatio(ours, theirs);
+  return ours && theirs && ratioOverRounds(ours, theirs);
 }
 
 function agreement(before: Estimate | null, after: Estimate | null) {

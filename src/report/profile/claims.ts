@@ -1,5 +1,6 @@
 import type { Estimate } from "../../metrics/bootstrap.js";
-import { leastMedianRatio, median } from "../../metrics/median_ratio.js";
+import { median } from "../../metrics/median_ratio.js";
+import { leastRatioOverRounds, type Rounds } from "../../metrics/rounds.js";
 import type { ResultTable } from "../content.js";
 import { times } from "../number_format.js";
 import { type Cost, EMPTY, estimateCell, samplesOf, TABLE_3 } from "./cost_columns.js";
@@ -81,7 +82,7 @@ export interface CostedMethod {
   readonly variant: string;
   readonly K: number;
   /** Null where the method has no such cost or it is not known. */
-  readonly samples: (cost: Cost) => readonly number[] | null;
+  readonly samples: (cost: Cost) => Rounds | null;
 }
 
 const costedMethods = ({ records }: Setting): CostedMethod[] =>
@@ -110,8 +111,8 @@ function judge(claim: Claim, methods: readonly CostedMethod[], K: number): Judge
   const dearer = ofVariants(methods, claim.dearer)
     .map(({ method, samples }) => ({ method, samples: samples(cost) ?? [] }))
     .filter(({ samples }) => samples.length > 0)
-    .toSorted((a, b) => median(a.samples) - median(b.samples));
-  const measured = leastMedianRatio(
+    .toSorted((a, b) => median(a.samples.flat()) - median(b.samples.flat()));
+  const measured = leastRatioOverRounds(
     dearer.map(({ samples }) => samples),
     denominator,
   );

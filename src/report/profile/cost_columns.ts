@@ -1,4 +1,5 @@
-import { type Estimate, medianEstimate } from "../../metrics/bootstrap.js";
+import type { Estimate } from "../../metrics/bootstrap.js";
+import { inRounds, medianOverRounds, type Rounds } from "../../metrics/rounds.js";
 import type { OperationSamples, ProfileRecord } from "../../profile/record.js";
 import type { ColumnHead } from "../columns.js";
 import type { ResultCell } from "../content.js";
@@ -91,19 +92,16 @@ export const MORE_COSTS: readonly Cost[] = [
   },
 ];
 
-/** Samples of a cost, one a repetition; null where there is no such operation, meter or sample. */
-export function samplesOf(
-  record: ProfileRecord,
-  cost: Pick<Cost, "operation" | "samples">,
-): readonly number[] | null {
+/** Samples of a cost, one a repetition, by round; null where there is no such operation, meter or sample. */
+export function samplesOf(record: ProfileRecord, cost: Pick<Cost, "operation" | "samples">): Rounds | null {
   const operation = operationOf(record, cost.operation);
   const samples = operation && cost.samples(operation);
-  return samples === null || samples.length === 0 ? null : samples;
+  return !operation || !samples || samples.length === 0 ? null : inRounds(samples, operation.rounds);
 }
 
 export function medianOf(record: ProfileRecord, cost: Pick<Cost, "operation" | "samples">): Estimate | null {
   const samples = samplesOf(record, cost);
-  return samples && medianEstimate(samples);
+  return samples && medianOverRounds(samples);
 }
 
 export const EMPTY: ResultCell = { value: "–", interval: null };

@@ -1,4 +1,4 @@
-import { medianRatio } from "../../metrics/median_ratio.js";
+import { inRounds, ratioOverRounds } from "../../metrics/rounds.js";
 import type { ProfileRecord } from "../../profile/record.js";
 import type { ResultTable } from "../content.js";
 import { times } from "../number_format.js";
@@ -60,7 +60,7 @@ export function ratioTable(setting: Setting, K: number): ResultTable | null {
 
 function ratio(record: ProfileRecord, reference: ProfileRecord, cost: Cost) {
   const [ours, theirs] = [samplesOf(record, cost), samplesOf(reference, cost)];
-  return ours && theirs && medianRatio(ours, theirs);
+  return ours && theirs && ratioOverRounds(ours, theirs);
 }
 
 /** Inputs about an edit against inputs about none: a gate may save what the first need. */
@@ -91,14 +91,14 @@ export function scopeTable(setting: Setting, K: number): ResultTable {
     ],
     rows: records.map((record) => {
       const sides = [operationOf(record, "inScope"), operationOf(record, "outScope")] as const;
-      const [inMs = [], outMs = []] = sides.map((side) => side?.wallMs ?? []);
+      const [inMs = [], outMs = []] = sides.map((side) => inRounds(side?.wallMs ?? [], side?.rounds ?? 1));
       return {
         label: record.method,
         cells: [
           ...(["inScope", "outScope"] as const).map((operation) =>
             estimateCell(medianOf(record, { operation, samples: ({ wallMs }) => wallMs }), preciseDuration),
           ),
-          estimateCell(medianRatio(outMs, inMs), times),
+          estimateCell(ratioOverRounds(outMs, inMs), times),
           ...(["inScope", "outScope"] as const).map((operation) =>
             estimateCell(medianOf(record, { operation, samples: ({ peakBytes }) => peakBytes }), bytes),
           ),

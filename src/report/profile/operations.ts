@@ -1,5 +1,6 @@
-import { type Estimate, medianEstimate, quantile } from "../../metrics/bootstrap.js";
+import { type Estimate, quantile } from "../../metrics/bootstrap.js";
 import { median } from "../../metrics/median_ratio.js";
+import { inRounds, medianOverRounds } from "../../metrics/rounds.js";
 import type { NotApplicable, OperationSamples, PhaseSamples, ProfileRecord } from "../../profile/record.js";
 
 import { partOf } from "./parts.js";
@@ -60,7 +61,7 @@ export function phaseFigures(operation: OperationSamples): PhaseFigures[] {
 function newPhaseFigures(operation: OperationSamples): PhaseFigures[] {
   const whole = sum(operation.wallMs);
   return operation.phases.map((phase) => ({
-    ...timesOf(phase),
+    ...timesOf(phase, operation.rounds),
     name: phase.name,
     baselineBytes: phase.baselineBytes,
     peakBytes: phase.peakBytes,
@@ -72,7 +73,7 @@ function newPhaseFigures(operation: OperationSamples): PhaseFigures[] {
 
 export function wholeFigures(operation: OperationSamples): PhaseFigures {
   return {
-    ...timesOf(operation),
+    ...timesOf(operation, operation.rounds),
     name: "whole",
     baselineBytes: operation.baselineBytes,
     peakBytes: Math.max(...operation.peakBytes),
@@ -83,11 +84,11 @@ export function wholeFigures(operation: OperationSamples): PhaseFigures {
   };
 }
 
-function timesOf({ wallMs, deviceMs }: Pick<PhaseSamples, "wallMs" | "deviceMs">) {
+function timesOf({ wallMs, deviceMs }: Pick<PhaseSamples, "wallMs" | "deviceMs">, rounds: number) {
   return {
-    wallMs: medianEstimate(wallMs),
+    wallMs: medianOverRounds(inRounds(wallMs, rounds)),
     p95Ms: wallMs.length === 0 ? 0 : quantile(Float64Array.from(wallMs).sort(), 0.95),
-    deviceMs: deviceMs === null ? null : medianEstimate(deviceMs),
+    deviceMs: deviceMs === null ? null : medianOverRounds(inRounds(deviceMs, rounds)),
   };
 }
 

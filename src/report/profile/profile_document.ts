@@ -105,6 +105,12 @@ function cellFacts(record: ProfileRecord): (readonly [string, string])[] {
       `${count(parameters.model)} of the model${parameters.editor === null ? "" : `, ${count(parameters.editor)} of the editor`}`,
     ],
     ["editor", record.editor],
-    ["repetitions", `${record.repetitions} after ${record.warmUps} to warm up`],
+    ["repetitions", repetitionsText(record)],
   ];
+}
+
+function repetitionsText({ repetitions, warmUps, inScope: { rounds } }: ProfileRecord): string {
+  return rounds === 1
+    ? `${repetitions} after ${warmUps} to warm up`
+    : `${repetitions} in ${rounds} rounds, each after ${warmUps} to warm up`;
 }

@@ -13,6 +13,8 @@ export const PROFILE_FILES = {
   environment: "environment.json",
   profiles: "profiles",
   record: "profile.json",
+  /** Folder of the rounds measured so far, while the record is not complete. */
+  rounds: "rounds",
   /** In place of a record, where a cell could not be profiled. */
   failure: "failure.json",
   markdown: "report.md",

@@ -1,4 +1,4 @@
-import { medianRatio } from "../../metrics/median_ratio.js";
+import { ratioOverRounds } from "../../metrics/rounds.js";
 import { type Chart, colorOf, frame, INK } from "../charts.js";
 import { samplesOf, TABLE_3 } from "./cost_columns.js";
 import { recordsAt, referenceAt, type Setting } from "./settings.js";
@@ -11,7 +11,7 @@ export function ratioChart(setting: Setting, K: number): Chart | null {
   const values = others.flatMap((record) =>
     TABLE_3.flatMap((cost) => {
       const [ours, theirs] = [samplesOf(record, cost), samplesOf(reference, cost)];
-      const ratio = ours && theirs && medianRatio(ours, theirs);
+      const ratio = ours && theirs && ratioOverRounds(ours, theirs);
       if (ratio === null || ratio.low <= 0) return [];
       const { value, low, high } = ratio;
       return [{ method: record.method, cost: cost.title, value, low, high }];

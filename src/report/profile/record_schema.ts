@@ -39,6 +39,7 @@ const timeline = z.object({
 });
 
 const operation = z.object({
+  rounds: z.int().positive().default(1),
   wallMs: samples.min(1),
   deviceMs: samples.nullable(),
   baselineBytes: z.number(),
