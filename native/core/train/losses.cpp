@@ -1,5 +1,6 @@
 #include "losses.h"
 
+#include <ATen/OpMathType.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
@@ -20,11 +21,13 @@ TokenLosses eachBlock(const at::Tensor& h_ND, const Head& head, const at::Tensor
                       const at::Tensor* weight_N, Use&& use) {
   const int64_t n = h_ND.size(0);
   const int64_t rows = rowsWithin(kHeadElements, head.weight_VD.size(0));
-  const TokenLosses losses = {at::empty({n}, h_ND.options()), at::empty({n}, labels_N.options())};
+  const auto summed = h_ND.options().dtype(at::toOpMathType(h_ND.scalar_type()));
+  const TokenLosses losses = {at::empty({n}, summed), at::empty({n}, labels_N.options())};
   for (int64_t first = 0; first < n; first += rows) {
     const int64_t count = std::min(rows, n - first);
     const at::Tensor logits_RV = applyHead(head, h_ND.narrow(0, first, count));
-    const at::Tensor weight = weight_N == nullptr ? at::Tensor() : weight_N->narrow(0, first, count);
+    const at::Tensor weight =
+        weight_N == nullptr ? at::Tensor() : weight_N->narrow(0, first, count).to(summed.dtype());
     maskedNll(logits_RV, labels_N.narrow(0, first, count), weight,
               {losses.logProb_N.narrow(0, first, count), losses.argmax_N.narrow(0, first, count)});
     use(first, logits_RV);

@@ -17,13 +17,14 @@ at::Tensor eachBlock(const at::Tensor& p_ND, const Head& pHead, const at::Tensor
                      const at::Tensor* weight_N, Use&& use) {
   const int64_t n = q_ND.size(0);
   const int64_t rows = rowsWithin(kHeadElements, qHead.weight_VD.size(0));
-  at::Tensor kl_N = at::empty({n}, q_ND.options().dtype(at::toOpMathType(q_ND.scalar_type())));
+  const auto summed = q_ND.options().dtype(at::toOpMathType(q_ND.scalar_type()));
+  at::Tensor kl_N = at::empty({n}, summed);
   for (int64_t first = 0; first < n; first += rows) {
     const int64_t count = std::min(rows, n - first);
     const at::Tensor p_RV = applyHead(pHead, p_ND.narrow(0, first, count));
     const at::Tensor q_RV = applyHead(qHead, q_ND.narrow(0, first, count));
     const at::Tensor weight =
-        weight_N == nullptr ? at::Tensor() : weight_N->narrow(0, first, count).to(kl_N.scalar_type());
+        weight_N == nullptr ? at::Tensor() : weight_N->narrow(0, first, count).to(summed.dtype());
     maskedKl(p_RV, q_RV, weight, kl_N.narrow(0, first, count));
     use(first, q_RV);
   }
