@@ -75,7 +75,7 @@ def run_product(folder, suite, threads):
         shutil.rmtree(old, ignore_errors=True)
     cpu, wall = children_cpu_ms(), time.perf_counter()
     run = subprocess.run(["node", ROOT / "bin/seprog-native.mjs", "bench", "--suite", suite, "--out", out, "--threads",
-                          str(threads)], env=os.environ | {"XDG_CACHE_HOME": str(cache)}, stdout=subprocess.PIPE,
+                          str(threads)], env=os.environ | {"SEPROG_CACHE": str(cache)}, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True)
     if run.returncode != 0:
         raise SystemExit(f"seprog-native bench failed:\n{run.stdout}")
