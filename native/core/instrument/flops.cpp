@@ -40,6 +40,8 @@ const std::unordered_map<std::string_view, size_t>& products() {
   return *table;
 }
 
+constexpr const char* kOwnProducts = "seprog::products";
+
 /// [.., m, k] by [.., k, n], or by a vector of k.
 int64_t flopsOf(const at::Tensor& left, const at::Tensor& right) {
   return 2 * left.numel() * (right.dim() < 2 ? 1 : right.size(-1));
@@ -59,6 +61,12 @@ class FlopCounter::Counts : public c10::DebugInfoBase {
  public:
   static std::unique_ptr<at::ObserverContext> beginOperation(const at::RecordFunction& operation) {
     if (insideProduct) return nullptr;  // a product made of another
+    if (operation.name() == std::string_view(kOwnProducts)) {
+      if (Counts* counts = current()) {
+        counts->flops_[order].fetch_add(operation.inputs()[0].toInt(), std::memory_order_relaxed);
+      }
+      return nullptr;
+    }
     const auto product = products().find(operation.name());
     Counts* counts = product == products().end() ? nullptr : current();
     if (counts == nullptr) return nullptr;
@@ -137,6 +145,13 @@ FlopCounter::~FlopCounter() {
 }
 
 FlopCounts FlopCounter::counts() const { return counts_->read(); }
+
+void countOwnProducts(int64_t flops) {
+  at::RecordFunction operation(at::RecordScope::FUNCTION);
+  if (!operation.isActive()) return;
+  const c10::IValue input(flops);
+  operation.before(kOwnProducts, c10::ArrayRef<const c10::IValue>(&input, 1));
+}
 
 BackwardPass::BackwardPass(const char* name) : node_(at::RecordScope::BACKWARD_FUNCTION) {
   if (node_.isActive()) node_.before(name, -1);

@@ -41,6 +41,10 @@ class BackwardPass {
   at::RecordFunction node_;
 };
 
+/// Counts the products of a kernel of ours that computes them without libtorch's. Costs next to nothing when nobody
+/// counts.
+void countOwnProducts(int64_t flops);
+
 inline FlopCounts operator+(const FlopCounts& a, const FlopCounts& b) {
   return {a.forward + b.forward, a.backward + b.backward, a.secondOrder + b.secondOrder};
 }

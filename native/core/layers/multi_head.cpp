@@ -1,26 +1,25 @@
 #include "multi_head.h"
 
-#include <ATen/TensorOperators.h>
-
 #include <cmath>
 
-#include "attention.h"
 #include "linear.h"
 
 namespace seprog {
 
-KeysValues MultiHead::keysValues(const Scope& scope, const at::Tensor& x_ND,
-                                 const RaggedLayout& layout) const {
-  return {layout.splitHeads(biasedLinear(scope, names_.key, x_ND), heads_),
-          layout.splitHeads(biasedLinear(scope, names_.value, x_ND), heads_)};
+PackedKeysValues MultiHead::packedKeysValues(const Scope& scope, const at::Tensor& x_ND) const {
+  return {biasedLinear(scope, names_.key, x_ND), biasedLinear(scope, names_.value, x_ND)};
 }
 
-at::Tensor MultiHead::attention(const Scope& scope, const at::Tensor& x_ND, const RaggedLayout& layout,
-                                const KeysValues& seen, const at::Tensor& bias) const {
-  const at::Tensor q_BHQC = layout.splitHeads(biasedLinear(scope, names_.query, x_ND), heads_);
-  const double scale = 1 / std::sqrt(static_cast<double>(q_BHQC.size(3)));
-  return biasedLinear(scope, names_.output,
-                      layout.mergeHeads(attend(q_BHQC * scale, seen.k_BHKC, seen.v_BHKC, bias)));
+at::Tensor MultiHead::queries(const Scope& scope, const at::Tensor& x_ND) const {
+  return biasedLinear(scope, names_.query, x_ND);
+}
+
+at::Tensor MultiHead::output(const Scope& scope, const at::Tensor& read_ND) const {
+  return biasedLinear(scope, names_.output, read_ND);
+}
+
+double MultiHead::scaleOf(const at::Tensor& q_ND) const {
+  return 1 / std::sqrt(static_cast<double>(q_ND.size(1) / heads_));
 }
 
 }  // namespace seprog

@@ -17,7 +17,8 @@
 #include "../instrument/memory_role.h"
 #include "../layers/activation.h"
 #include "../layers/attention.h"
-#include "../layers/kv_cache.h"
+#include "../layers/attention_memory.h"
+#include "../layers/decode_cache.h"
 #include "../layers/layer_norm.h"
 #include "../layers/linear.h"
 #include "../layers/multi_head.h"
@@ -163,16 +164,17 @@ class Bart final : public Architecture {
         x_ND + biasedLinear(layer, "fc2", activate(config_.activation, biasedLinear(layer, "fc1", x_ND))),
         kEpsilon);
   }
-  KeysValues selfMemory(const Scope& layer, const at::Tensor& x_ND, const RaggedLayout& layout) const {
-    return decoderAttention_.keysValues(layer / "self_attn", x_ND, layout);
+  PackedKeysValues selfMemory(const Scope& layer, const at::Tensor& x_ND) const {
+    return decoderAttention_.packedKeysValues(layer / "self_attn", x_ND);
   }
-  KeysValues crossMemory(const Scope& decoder, int64_t layer, const EncodedRows& encoded) const {
-    return decoderAttention_.keysValues(decoder / "layers" / std::to_string(layer) / "encoder_attn",
-                                        encoded.h_ND, encoded.layout);
+  PackedKeysValues crossMemory(const Scope& decoder, int64_t layer, const EncodedRows& encoded) const {
+    return decoderAttention_.packedKeysValues(decoder / "layers" / std::to_string(layer) / "encoder_attn",
+                                              encoded.h_ND);
   }
   /// What a decoder layer does after its self-attention keys and values are known.
-  at::Tensor finishLayer(const Scope& layer, const at::Tensor& x_ND, const DecoderRows& rows,
-                         const KeysValues& self, const KeysValues& cross) const;
+  template <typename Memory>
+  at::Tensor finishLayer(const Scope& layer, const at::Tensor& x_ND, const Memory& self,
+                         const Memory& cross) const;
 
   Json json_;
   BartConfig config_;
@@ -289,17 +291,15 @@ Encoded Bart::encode(const Weights& weights, const TokenBatch& source, Taps* tap
   return {source, layout.unpack(x_ND).view({source.rows(), source.columns(), config_.width})};
 }
 
-at::Tensor Bart::finishLayer(const Scope& layer, const at::Tensor& x_ND, const DecoderRows& rows,
-                             const KeysValues& self, const KeysValues& cross) const {
+template <typename Memory>
+at::Tensor Bart::finishLayer(const Scope& layer, const at::Tensor& x_ND, const Memory& self,
+                             const Memory& cross) const {
   const at::Tensor first_ND =
       layerNorm(layer, "self_attn_layer_norm",
-                x_ND + decoderAttention_.attention(layer / "self_attn", x_ND, rows.layout, self, rows.causal),
-                kEpsilon);
+                x_ND + decoderAttention_.attention(layer / "self_attn", x_ND, self), kEpsilon);
   const at::Tensor second_ND =
       layerNorm(layer, "encoder_attn_layer_norm",
-                first_ND + decoderAttention_.attention(layer / "encoder_attn", first_ND, rows.layout, cross,
-                                                       rows.crossMask),
-                kEpsilon);
+                first_ND + decoderAttention_.attention(layer / "encoder_attn", first_ND, cross), kEpsilon);
   return feedForward(layer, second_ND);
 }
 
@@ -327,15 +327,16 @@ at::Tensor Bart::targetStates(const Weights& weights, const Encoded& encoded, co
 
   for (int64_t i = 0; i < config_.decoderLayers; ++i) {
     const Scope layer = decoder / "layers" / std::to_string(i);
-    const KeysValues self = selfMemory(layer, x_ND, pass.layout);
-    const KeysValues cross = crossMemory(decoder, i, memory);
+    const KeysValues self = selfMemory(layer, x_ND).onGrid(pass.layout, config_.decoderHeads);
+    const KeysValues cross = crossMemory(decoder, i, memory).onGrid(memory.layout, config_.decoderHeads);
     if (i + 1 == config_.decoderLayers && prompts > 0) {
       // No later layer reads the prompt rows: behind the last keys and values only target rows go on.
       x_ND = x_ND.index_select(0, pass.layout.from(std::vector<int64_t>(rows, prompts), device));
       pass = DecoderRows{RaggedLayout(targets.tokens.lengths, columns, device),
                          pass.causal.narrow(2, prompts, columns), pass.crossMask};
     }
-    x_ND = finishLayer(layer, x_ND, pass, self, cross);
+    x_ND = finishLayer(layer, x_ND, GridMemory{pass.layout, self, pass.causal},
+                       GridMemory{pass.layout, cross, pass.crossMask});
   }
   return x_ND;
 }
@@ -355,19 +356,15 @@ class BartDecodeState final : public DecodeState {
         head_(model.head(weights_)),
         rows_(encoded.source.rows()),
         device_(encoded.h_BSD.device()),
-        crossMask_(paddingMask(encoded.source)),
         position_(Bart::tokenOffset(prompt)),
-        self_(model.config_.decoderLayers) {
-    const Scope decoder = this->decoder();
+        crossSpans_(Spans::packed(encoded.source.lengths, device_)),
+        cache_(model.config_.decoderLayers, rows_, device_) {
     const EncodedRows memory(encoded);
     for (int64_t i = 0; i < model_.config_.decoderLayers; ++i) {
       const RoleScope role(MemoryRole::KvCache);
-      cross_.push_back(model_.crossMemory(decoder, i, memory));
+      cross_.push_back(model_.crossMemory(decoder(), i, memory));
     }
-    if (prompt.length() > 0) {
-      run(model_.promptRows(decoder, prompt).reshape({-1, model_.config_.width}), rows_, prompt.length(),
-          false);
-    }
+    if (prompt.length() > 0) readPrompt(prompt, memory.layout, paddingMask(encoded.source));
   }
 
   at::Tensor first() override {
@@ -375,40 +372,44 @@ class BartDecodeState final : public DecodeState {
   }
 
   at::Tensor next(const at::Tensor& ids_R) override {
-    const at::Tensor x_RD =
-        model_.embed(weights_, ids_R) + model_.positions(decoder(), position_++, 1, "target");
-    return applyHead(head_, run(x_RD, ids_R.size(0), 1, true));
+    at::Tensor x_RD =
+        normed(model_.embed(weights_, ids_R) + model_.positions(decoder(), position_++, 1, "target"));
+    cache_.extend(std::vector<int64_t>(ids_R.size(0), 1));
+    for (int64_t i = 0; i < model_.config_.decoderLayers; ++i) {
+      const Scope layer = decoder() / "layers" / std::to_string(i);
+      cache_.append(i, model_.selfMemory(layer, x_RD));
+      x_RD = model_.finishLayer(layer, x_RD, cache_.memory(i), SpanMemory{cross_[i], crossSpans_});
+    }
+    return applyHead(head_, x_RD);
   }
 
-  void keep(const at::Tensor& rows_R) override {
-    for (KvCache& cache : self_) cache.keep(rows_R);
-    const RoleScope role(MemoryRole::KvCache);
-    for (KeysValues& cross : cross_) {
-      cross = {cross.k_BHKC.index_select(0, rows_R), cross.v_BHKC.index_select(0, rows_R)};
-    }
-    if (crossMask_.defined()) crossMask_ = crossMask_.index_select(0, rows_R);
+  void keep(const at::Tensor& rows_S) override {
+    cache_.keep(rows_S);
+    crossSpans_ = crossSpans_.select(rows_S);
   }
 
  private:
   Scope decoder() const { return Scope(weights_) / "model" / "decoder"; }
+  at::Tensor normed(const at::Tensor& x_ND) const {
+    return layerNorm(decoder(), "layernorm_embedding", x_ND, kEpsilon);
+  }
 
-  /// The next `columns` positions of all rows, embedded. With `toEnd` false only the caches are filled:
-  /// nothing is read behind the last keys and values.
-  at::Tensor run(at::Tensor x_ND, int64_t rows, int64_t columns, bool toEnd) {
-    const Scope decoder = this->decoder();
-    const int64_t first = self_.front().length();
-    const DecoderRows pass{RaggedLayout(std::vector<int64_t>(rows, columns), columns, x_ND.device()),
-                           causalMask(first, columns, first + columns, x_ND.device()), crossMask_};
-    const int64_t layers = model_.config_.decoderLayers;
-    x_ND = layerNorm(decoder, "layernorm_embedding", x_ND, kEpsilon);
-    for (int64_t i = 0; i < layers; ++i) {
-      const Scope layer = decoder / "layers" / std::to_string(i);
-      const KeysValues fresh = model_.selfMemory(layer, x_ND, pass.layout);
-      self_[i].append(fresh.k_BHKC, fresh.v_BHKC);
-      if (i + 1 == layers && !toEnd) return at::Tensor();
-      x_ND = model_.finishLayer(layer, x_ND, pass, {self_[i].keys(), self_[i].values()}, cross_[i]);
+  /// Fills the caches; nothing is read behind the last keys and values.
+  void readPrompt(const Prompt& prompt, const RaggedLayout& source, const at::Tensor& crossMask) {
+    const int64_t columns = prompt.length();
+    const int64_t heads = model_.config_.decoderHeads;
+    const RaggedLayout layout(std::vector<int64_t>(rows_, columns), columns, device_);
+    const at::Tensor causal = causalMask(0, columns, columns, device_);
+    cache_.extend(std::vector<int64_t>(rows_, columns));
+    at::Tensor x_ND = normed(model_.promptRows(decoder(), prompt).reshape({-1, model_.config_.width}));
+    for (int64_t i = 0; i < model_.config_.decoderLayers; ++i) {
+      const Scope layer = decoder() / "layers" / std::to_string(i);
+      const PackedKeysValues fresh = model_.selfMemory(layer, x_ND);
+      cache_.append(i, fresh);
+      if (i + 1 == model_.config_.decoderLayers) return;
+      x_ND = model_.finishLayer(layer, x_ND, GridMemory{layout, fresh.onGrid(layout, heads), causal},
+                                GridMemory{layout, cross_[i].onGrid(source, heads), crossMask});
     }
-    return x_ND;
   }
 
   const Bart& model_;
@@ -416,10 +417,10 @@ class BartDecodeState final : public DecodeState {
   Head head_;
   int64_t rows_;  // before any is dropped
   at::Device device_;
-  at::Tensor crossMask_;
   int64_t position_;  // of the next token
-  std::vector<KeysValues> cross_;
-  std::vector<KvCache> self_;
+  std::vector<PackedKeysValues> cross_;
+  Spans crossSpans_;
+  DecodeCache cache_;
 };
 
 std::unique_ptr<DecodeState> Bart::startDecode(const Weights& weights, const Encoded& encoded,

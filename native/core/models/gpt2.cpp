@@ -18,7 +18,8 @@
 #include "../error.h"
 #include "../layers/activation.h"
 #include "../layers/attention.h"
-#include "../layers/kv_cache.h"
+#include "../layers/attention_memory.h"
+#include "../layers/decode_cache.h"
 #include "../layers/layer_norm.h"
 #include "../layers/linear.h"
 #include "../layers/positions.h"
@@ -136,10 +137,10 @@ class Gpt2 final : public Architecture {
   }
   Packed pack(const Weights& weights, const TokenBatch& source, const TokenBatch* target,
               const Prompt& prompt) const;
-  /// All blocks and the last norm, at the kept columns or at all: [rows, D]. `caches`: where given, one a
-  /// block, filled with the keys and values of all columns.
+  /// All blocks and the last norm, at the kept columns or at all: [rows, D]. `cache`: where given, filled with
+  /// the keys and values of all positions.
   at::Tensor run(const Weights& weights, Taps* taps, const Packed& pass, const Kept* kept,
-                 std::vector<KvCache>* caches) const;
+                 DecodeCache* cache) const;
   at::Tensor norm(const Scope& scope, const char* layer, const at::Tensor& x_ND) const {
     return layerNorm(scope, layer, x_ND, config_.epsilon);
   }
@@ -148,9 +149,10 @@ class Gpt2 final : public Architecture {
     return transposedLinear(block, "attn.c_attn", norm(block, "ln_1", x_ND)).split(config_.width, 1);
   }
   /// What a block does after its keys and values are known.
+  /// `memory`: a GridMemory or a SpanMemory.
+  template <typename Memory>
   at::Tensor finishBlock(const Scope& block, const at::Tensor& x_ND, const at::Tensor& q_ND,
-                         const RaggedLayout& layout, const at::Tensor& k_BHKC, const at::Tensor& v_BHKC,
-                         const at::Tensor& bias) const;
+                         const Memory& memory) const;
   static Scope blockScope(const Scope& transformer, int64_t index) {
     return transformer / "h" / std::to_string(index);
   }
@@ -279,32 +281,32 @@ Packed Gpt2::pack(const Weights& weights, const TokenBatch& source, const TokenB
   return {RaggedLayout(lengths, columns, device), lengths, x_ND};
 }
 
+template <typename Memory>
 at::Tensor Gpt2::finishBlock(const Scope& block, const at::Tensor& x_ND, const at::Tensor& q_ND,
-                             const RaggedLayout& layout, const at::Tensor& k_BHKC, const at::Tensor& v_BHKC,
-                             const at::Tensor& bias) const {
+                             const Memory& memory) const {
   const double scale = 1 / std::sqrt(static_cast<double>(config_.width / config_.heads));
-  const at::Tensor q_BHTC = layout.splitHeads(q_ND, config_.heads) * scale;
-  const at::Tensor read_ND = layout.mergeHeads(attend(q_BHTC, k_BHKC, v_BHKC, bias));
+  const at::Tensor read_ND = readMemory(q_ND, config_.heads, scale, memory);
   const at::Tensor out_ND = x_ND + transposedLinear(block, "attn.c_proj", read_ND);
   const at::Tensor inner_NF = transposedLinear(block, "mlp.c_fc", norm(block, "ln_2", out_ND));
   return out_ND + transposedLinear(block, "mlp.c_proj", activate(config_.activation, inner_NF));
 }
 
 at::Tensor Gpt2::run(const Weights& weights, Taps* taps, const Packed& pass, const Kept* kept,
-                     std::vector<KvCache>* caches) const {
+                     DecodeCache* cache) const {
   const Scope transformer = Scope(weights, taps) / "transformer";
   const at::Device device = pass.x_ND.device();
   const int64_t columns = pass.layout.columns();
   RaggedLayout layout = pass.layout;
   at::Tensor bias = causalMask(0, columns, columns, device);
   at::Tensor x_ND = pass.x_ND;
+  if (cache != nullptr) cache->extend(pass.lengths);
   for (int64_t i = 0; i < config_.layers; ++i) {
     const Scope block = blockScope(transformer, i);
     const std::vector<at::Tensor> qkv = projections(block, x_ND);
     at::Tensor q_ND = qkv[0];
-    const at::Tensor k_BHKC = layout.splitHeads(qkv[1], config_.heads);
-    const at::Tensor v_BHKC = layout.splitHeads(qkv[2], config_.heads);
-    if (caches != nullptr) (*caches)[i].append(k_BHKC, v_BHKC);
+    const PackedKeysValues fresh{qkv[1], qkv[2]};
+    if (cache != nullptr) cache->append(i, fresh);
+    const KeysValues seen = fresh.onGrid(layout, config_.heads);
     if (i + 1 == config_.layers && kept != nullptr) {
       // No later block reads the other rows: behind the last keys and values only these go on.
       const at::Tensor rows = layout.from(kept->first_B, device);
@@ -315,7 +317,7 @@ at::Tensor Gpt2::run(const Weights& weights, Taps* taps, const Packed& pass, con
       layout = RaggedLayout(lengths, kept->columns, device);
       bias = causalMask(kept->first_B, kept->columns, columns, device);
     }
-    x_ND = finishBlock(block, x_ND, q_ND, layout, k_BHKC, v_BHKC, bias);
+    x_ND = finishBlock(block, x_ND, q_ND, GridMemory{layout, seen, bias});
   }
   return norm(transformer, "ln_f", x_ND);
 }
@@ -355,17 +357,16 @@ Head Gpt2::head(const Weights& weights) const {
 class Gpt2DecodeState final : public DecodeState {
  public:
   Gpt2DecodeState(const Gpt2& model, const Weights& weights, const Encoded& encoded, const Prompt& prompt)
-      : model_(model), weights_(weights), head_(model.head(weights_)), caches_(model.config_.layers) {
+      : model_(model),
+        weights_(weights),
+        head_(model.head(weights_)),
+        cache_(model.config_.layers, encoded.source.rows(), encoded.source.ids_BS.device()) {
     const TokenBatch& source = encoded.source;
-    const at::Device device = source.ids_BS.device();
     const Kept last{lastOfSource(source, prompt), 1};
-    last_RD_ = model_.run(weights_, nullptr, model_.pack(weights_, source, nullptr, prompt), &last, &caches_);
-    longest_ = Gpt2::tokenOffset(prompt) + *std::ranges::max_element(source.lengths);
-    position_R_ = at::tensor(source.lengths, at::kLong).to(device) + Gpt2::tokenOffset(prompt);
-    if (source.fullyReal) return;
-    const at::Tensor source_R11S = keyMask(source.mask_BS);
-    const at::Tensor prompt_R11P = at::zeros({source.rows(), 1, 1, prompt.length()}, source_R11S.options());
-    padding_R11K_ = at::cat({prompt_R11P, source_R11S}, 3);
+    last_RD_ = model_.run(weights_, nullptr, model_.pack(weights_, source, nullptr, prompt), &last, &cache_);
+    const int64_t offset = Gpt2::tokenOffset(prompt);
+    longest_ = offset + *std::ranges::max_element(source.lengths);
+    position_R_ = at::tensor(source.lengths, at::kLong).to(source.ids_BS.device()) + offset;
   }
 
   at::Tensor first() override { return applyHead(head_, last_RD_); }
@@ -375,37 +376,29 @@ class Gpt2DecodeState final : public DecodeState {
     const Scope transformer = Scope(weights_) / "transformer";
     at::Tensor x_RD = model_.embed(weights_, ids_R, position_R_);
     position_R_ = position_R_ + 1;
-    if (padding_R11K_.defined()) {
-      padding_R11K_ =
-          at::cat({padding_R11K_, at::zeros({ids_R.size(0), 1, 1, 1}, padding_R11K_.options())}, 3);
-    }
-    const RaggedLayout layout(std::vector<int64_t>(ids_R.size(0), 1), 1, ids_R.device());
+    cache_.extend(std::vector<int64_t>(ids_R.size(0), 1));
     for (int64_t i = 0; i < model_.config_.layers; ++i) {
       const Scope block = Gpt2::blockScope(transformer, i);
       const std::vector<at::Tensor> qkv = model_.projections(block, x_RD);
-      KvCache& cache = caches_[i];
-      cache.append(layout.splitHeads(qkv[1], model_.config_.heads),
-                   layout.splitHeads(qkv[2], model_.config_.heads));
-      x_RD = model_.finishBlock(block, x_RD, qkv[0], layout, cache.keys(), cache.values(), padding_R11K_);
+      cache_.append(i, {qkv[1], qkv[2]});
+      x_RD = model_.finishBlock(block, x_RD, qkv[0], cache_.memory(i));
     }
     return applyHead(head_, model_.norm(transformer, "ln_f", x_RD));
   }
 
-  void keep(const at::Tensor& rows_R) override {
-    for (KvCache& cache : caches_) cache.keep(rows_R);
-    position_R_ = position_R_.index_select(0, rows_R);
-    if (padding_R11K_.defined()) padding_R11K_ = padding_R11K_.index_select(0, rows_R);
+  void keep(const at::Tensor& rows_S) override {
+    cache_.keep(rows_S);
+    position_R_ = position_R_.index_select(0, rows_S);
   }
 
  private:
   const Gpt2& model_;
   Weights weights_;
   Head head_;
-  at::Tensor last_RD_;       // states that predict the first new token
-  int64_t longest_ = 0;      // positions in use by the longest row
-  at::Tensor position_R_;    // of the next token
-  at::Tensor padding_R11K_;  // hides the padding between a source and its new tokens; undefined without any
-  std::vector<KvCache> caches_;
+  at::Tensor last_RD_;     // states that predict the first new token
+  int64_t longest_ = 0;    // positions in use by the longest row
+  at::Tensor position_R_;  // of the next token
+  DecodeCache cache_;
 };
 
 std::unique_ptr<DecodeState> Gpt2::startDecode(const Weights& weights, const Encoded& encoded,

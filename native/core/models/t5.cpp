@@ -17,10 +17,10 @@
 #include "../error.h"
 #include "../instrument/memory_role.h"
 #include "../layers/attention.h"
+#include "../layers/attention_memory.h"
+#include "../layers/decode_cache.h"
 #include "../layers/feed_forward.h"
-#include "../layers/kv_cache.h"
 #include "../layers/linear.h"
-#include "../layers/multi_head.h"
 #include "../layers/ragged.h"
 #include "../layers/relative_bias.h"
 #include "../layers/rms_norm.h"
@@ -138,29 +138,33 @@ class T5 final : public Architecture {
   at::Tensor norm(const Scope& layer, const at::Tensor& x_ND) const {
     return rmsNorm(x_ND, layer["layer_norm.weight"], config_.epsilon);
   }
-  at::Tensor heads(const Scope& attention, std::string_view name, const at::Tensor& x_ND,
-                   const RaggedLayout& layout) const {
-    return layout.splitHeads(linear(attention, name, x_ND), config_.heads);
+  PackedKeysValues packedKeysValues(const Scope& attention, const at::Tensor& x_ND) const {
+    return {linear(attention, "k.weight", x_ND), linear(attention, "v.weight", x_ND)};
   }
   KeysValues keysValues(const Scope& attention, const at::Tensor& x_ND, const RaggedLayout& layout) const {
-    return {heads(attention, "k.weight", x_ND, layout), heads(attention, "v.weight", x_ND, layout)};
+    return packedKeysValues(attention, x_ND).onGrid(layout, config_.heads);
   }
-  at::Tensor attention(const Scope& attention, const at::Tensor& x_ND, const RaggedLayout& layout,
-                       const KeysValues& seen, const at::Tensor& bias) const {
-    const at::Tensor q_BHTC = heads(attention, "q.weight", x_ND, layout);
-    return linear(attention, "o.weight", layout.mergeHeads(attend(q_BHTC, seen.k_BHKC, seen.v_BHKC, bias)));
+  /// `memory`: a GridMemory or a SpanMemory.
+  template <typename Memory>
+  at::Tensor attention(const Scope& attention, const at::Tensor& x_ND, const Memory& memory) const {
+    return linear(attention, "o.weight",
+                  readMemory(linear(attention, "q.weight", x_ND), config_.heads, 1, memory));
   }
   RelativeBuckets bucketsOf(bool bidirectional) const {
     return {config_.buckets, config_.maxDistance, bidirectional};
   }
 
-  at::Tensor decoderBias(const Scope& decoder, int64_t firstQuery, int64_t queries, int64_t keys) const;
-  KeysValues crossMemory(const Scope& decoder, int64_t block, const EncodedRows& encoded) const {
-    return keysValues(blockScope(decoder, block) / "1" / "EncDecAttention", encoded.h_ND, encoded.layout);
+  /// [1, H, Q, K]
+  at::Tensor selfBias(const Scope& decoder, int64_t firstQuery, int64_t queries, int64_t keys) const;
+  /// The same over all positions, with a causal mask.
+  at::Tensor decoderBias(const Scope& decoder, int64_t positions) const;
+  PackedKeysValues crossMemory(const Scope& decoder, int64_t block, const EncodedRows& encoded) const {
+    return packedKeysValues(blockScope(decoder, block) / "1" / "EncDecAttention", encoded.h_ND);
   }
   /// What a decoder block does after its self-attention keys and values are known.
+  template <typename Memory>
   at::Tensor finishBlock(const Scope& block, const at::Tensor& x_ND, const at::Tensor& normed_ND,
-                         const DecoderRows& rows, const KeysValues& self, const KeysValues& cross) const;
+                         const Memory& self, const Memory& cross) const;
 
   Json json_;
   T5Config config_;
@@ -280,7 +284,7 @@ Encoded T5::encode(const Weights& weights, const TokenBatch& source, Taps* taps)
     const Scope block = blockScope(encoder, i);
     const Scope self = block / "0" / "SelfAttention";
     const at::Tensor normed_ND = norm(block / "0", x_ND);
-    x_ND = x_ND + attention(self, normed_ND, layout, keysValues(self, normed_ND, layout), bias);
+    x_ND = x_ND + attention(self, normed_ND, GridMemory{layout, keysValues(self, normed_ND, layout), bias});
     const Scope last = block / "1";
     x_ND = x_ND + feedForward(last / "DenseReluDense", config_.feedForward, norm(last, x_ND));
   }
@@ -288,19 +292,23 @@ Encoded T5::encode(const Weights& weights, const TokenBatch& source, Taps* taps)
   return {source, layout.unpack(x_ND).view({source.rows(), source.columns(), config_.width})};
 }
 
-at::Tensor T5::decoderBias(const Scope& decoder, int64_t firstQuery, int64_t queries, int64_t keys) const {
-  const at::Tensor& table_RH = decoder["block.0.layer.0.SelfAttention.relative_attention_bias.weight"];
-  return relativeBias(bucketsOf(false), table_RH, firstQuery, queries, keys) +
-         causalMask(firstQuery, queries, keys, table_RH.device());
+at::Tensor T5::selfBias(const Scope& decoder, int64_t firstQuery, int64_t queries, int64_t keys) const {
+  return relativeBias(bucketsOf(false),
+                      decoder["block.0.layer.0.SelfAttention.relative_attention_bias.weight"], firstQuery,
+                      queries, keys);
 }
 
+at::Tensor T5::decoderBias(const Scope& decoder, int64_t positions) const {
+  const at::Tensor bias = selfBias(decoder, 0, positions, positions);
+  return bias + causalMask(0, positions, positions, bias.device());
+}
+
+template <typename Memory>
 at::Tensor T5::finishBlock(const Scope& block, const at::Tensor& x_ND, const at::Tensor& normed_ND,
-                           const DecoderRows& rows, const KeysValues& self, const KeysValues& cross) const {
-  at::Tensor out_ND =
-      x_ND + attention(block / "0" / "SelfAttention", normed_ND, rows.layout, self, rows.selfBias);
+                           const Memory& self, const Memory& cross) const {
+  at::Tensor out_ND = x_ND + attention(block / "0" / "SelfAttention", normed_ND, self);
   const Scope second = block / "1";
-  out_ND = out_ND +
-           attention(second / "EncDecAttention", norm(second, out_ND), rows.layout, cross, rows.crossMask);
+  out_ND = out_ND + attention(second / "EncDecAttention", norm(second, out_ND), cross);
   const Scope third = block / "2";
   return out_ND + feedForward(third / "DenseReluDense", config_.feedForward, norm(third, out_ND));
 }
@@ -322,7 +330,7 @@ at::Tensor T5::targetStates(const Weights& weights, const Encoded& encoded, cons
 
   std::vector<int64_t> lengths(targets.tokens.lengths);
   for (int64_t& length : lengths) length += prompts;
-  DecoderRows all{RaggedLayout(lengths, positions, device), decoderBias(decoder, 0, positions, positions),
+  DecoderRows all{RaggedLayout(lengths, positions, device), decoderBias(decoder, positions),
                   paddingMask(encoded.source)};
   at::Tensor x_ND = all.layout.pack(x_BTD.reshape({rows * positions, config_.width}));
   const EncodedRows memory(encoded);
@@ -331,7 +339,7 @@ at::Tensor T5::targetStates(const Weights& weights, const Encoded& encoded, cons
     const Scope block = blockScope(decoder, i);
     at::Tensor normed_ND = norm(block / "0", x_ND);
     const KeysValues self = keysValues(block / "0" / "SelfAttention", normed_ND, all.layout);
-    const KeysValues cross = crossMemory(decoder, i, memory);
+    const KeysValues cross = crossMemory(decoder, i, memory).onGrid(memory.layout, config_.heads);
     if (i + 1 == config_.decoderBlocks && prompts > 0) {
       // No later layer reads the prompt rows: behind the last keys and values only target rows go on.
       const at::Tensor kept_N = all.layout.from(std::vector<int64_t>(rows, prompts), device);
@@ -340,7 +348,8 @@ at::Tensor T5::targetStates(const Weights& weights, const Encoded& encoded, cons
       all = DecoderRows{RaggedLayout(targets.tokens.lengths, columns, device),
                         all.selfBias.narrow(2, prompts, columns), all.crossMask};
     }
-    x_ND = finishBlock(block, x_ND, normed_ND, all, self, cross);
+    x_ND = finishBlock(block, x_ND, normed_ND, GridMemory{all.layout, self, all.selfBias},
+                       GridMemory{all.layout, cross, all.crossMask});
   }
   return rmsNorm(x_ND, decoder["final_layer_norm.weight"], config_.epsilon);
 }
@@ -359,17 +368,14 @@ class T5DecodeState final : public DecodeState {
         head_(model.head(weights_)),
         rows_(encoded.source.rows()),
         device_(encoded.h_BSD.device()),
-        crossMask_(paddingMask(encoded.source)),
-        self_(model.config_.decoderBlocks) {
-    const Scope decoder = Scope(weights_) / "decoder";
+        crossSpans_(Spans::packed(encoded.source.lengths, device_)),
+        cache_(model.config_.decoderBlocks, rows_, device_) {
     const EncodedRows memory(encoded);
     for (int64_t i = 0; i < model_.config_.decoderBlocks; ++i) {
       const RoleScope role(MemoryRole::KvCache);
-      cross_.push_back(model_.crossMemory(decoder, i, memory));
+      cross_.push_back(model_.crossMemory(decoder(), i, memory));
     }
-    if (prompt.length() > 0) {
-      run(prompt.rows_BPD.reshape({-1, model_.config_.width}), encoded.source.rows(), prompt.length(), false);
-    }
+    if (prompt.length() > 0) readPrompt(prompt, memory.layout, paddingMask(encoded.source));
   }
 
   at::Tensor first() override {
@@ -377,37 +383,45 @@ class T5DecodeState final : public DecodeState {
   }
 
   at::Tensor next(const at::Tensor& ids_R) override {
-    const at::Tensor x_RD = run(model_.embed(weights_, ids_R), ids_R.size(0), 1, true);
-    return applyHead(head_, x_RD);
+    const int64_t position = cache_.longest();
+    cache_.extend(std::vector<int64_t>(ids_R.size(0), 1));
+    const at::Tensor bias_HT = model_.selfBias(decoder(), position, 1, position + 1).flatten(0, 2);
+    at::Tensor x_RD = model_.embed(weights_, ids_R);
+    for (int64_t i = 0; i < model_.config_.decoderBlocks; ++i) {
+      const Scope block = blockScope(decoder(), i);
+      const at::Tensor normed_RD = model_.norm(block / "0", x_RD);
+      cache_.append(i, model_.packedKeysValues(block / "0" / "SelfAttention", normed_RD));
+      x_RD = model_.finishBlock(block, x_RD, normed_RD, cache_.memory(i, bias_HT),
+                                SpanMemory{cross_[i], crossSpans_});
+    }
+    return applyHead(head_, rmsNorm(x_RD, decoder()["final_layer_norm.weight"], model_.config_.epsilon));
   }
 
-  void keep(const at::Tensor& rows_R) override {
-    for (KvCache& cache : self_) cache.keep(rows_R);
-    const RoleScope role(MemoryRole::KvCache);
-    for (KeysValues& cross : cross_) {
-      cross = {cross.k_BHKC.index_select(0, rows_R), cross.v_BHKC.index_select(0, rows_R)};
-    }
-    if (crossMask_.defined()) crossMask_ = crossMask_.index_select(0, rows_R);
+  void keep(const at::Tensor& rows_S) override {
+    cache_.keep(rows_S);
+    crossSpans_ = crossSpans_.select(rows_S);
   }
 
  private:
-  /// The next `columns` positions of all rows. With `toEnd` false only the caches are filled: nothing is read
-  /// behind the last keys and values.
-  at::Tensor run(at::Tensor x_ND, int64_t rows, int64_t columns, bool toEnd) {
-    const Scope decoder = Scope(weights_) / "decoder";
-    const int64_t first = self_.front().length();
-    const DecoderRows all{RaggedLayout(std::vector<int64_t>(rows, columns), columns, x_ND.device()),
-                          model_.decoderBias(decoder, first, columns, first + columns), crossMask_};
-    const int64_t blocks = model_.config_.decoderBlocks;
-    for (int64_t i = 0; i < blocks; ++i) {
-      const Scope block = blockScope(decoder, i);
+  Scope decoder() const { return Scope(weights_) / "decoder"; }
+
+  /// Fills the caches; nothing is read behind the last keys and values.
+  void readPrompt(const Prompt& prompt, const RaggedLayout& source, const at::Tensor& crossMask) {
+    const int64_t columns = prompt.length();
+    const int64_t heads = model_.config_.heads;
+    const RaggedLayout layout(std::vector<int64_t>(rows_, columns), columns, device_);
+    const at::Tensor bias = model_.decoderBias(decoder(), columns);
+    cache_.extend(std::vector<int64_t>(rows_, columns));
+    at::Tensor x_ND = prompt.rows_BPD.reshape({-1, model_.config_.width});
+    for (int64_t i = 0; i < model_.config_.decoderBlocks; ++i) {
+      const Scope block = blockScope(decoder(), i);
       const at::Tensor normed_ND = model_.norm(block / "0", x_ND);
-      const KeysValues fresh = model_.keysValues(block / "0" / "SelfAttention", normed_ND, all.layout);
-      self_[i].append(fresh.k_BHKC, fresh.v_BHKC);
-      if (i + 1 == blocks && !toEnd) return at::Tensor();
-      x_ND = model_.finishBlock(block, x_ND, normed_ND, all, {self_[i].keys(), self_[i].values()}, cross_[i]);
+      const PackedKeysValues fresh = model_.packedKeysValues(block / "0" / "SelfAttention", normed_ND);
+      cache_.append(i, fresh);
+      if (i + 1 == model_.config_.decoderBlocks) return;
+      x_ND = model_.finishBlock(block, x_ND, normed_ND, GridMemory{layout, fresh.onGrid(layout, heads), bias},
+                                GridMemory{layout, cross_[i].onGrid(source, heads), crossMask});
     }
-    return rmsNorm(x_ND, decoder["final_layer_norm.weight"], model_.config_.epsilon);
   }
 
   const T5& model_;
@@ -415,9 +429,9 @@ class T5DecodeState final : public DecodeState {
   Head head_;
   int64_t rows_;  // before any is dropped
   at::Device device_;
-  at::Tensor crossMask_;
-  std::vector<KeysValues> cross_;
-  std::vector<KvCache> self_;
+  std::vector<PackedKeysValues> cross_;
+  Spans crossSpans_;
+  DecodeCache cache_;
 };
 
 std::unique_ptr<DecodeState> T5::startDecode(const Weights& weights, const Encoded& encoded,

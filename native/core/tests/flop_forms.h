@@ -50,6 +50,12 @@ class PassForm {
     return recorded;
   }
 
+  /// One query of each of B rows without a graph, its K keys in a span: a kernel that fills up no rows.
+  bool decoding(int64_t B, int64_t K, int64_t headsWidth) {
+    flops.forward += 4 * B * K * headsWidth;
+    return false;
+  }
+
   /// The head by hand, without a graph, for as many divergences or losses: their gradients are backward.
   void head(const std::string& weight, int64_t N, int64_t D, int64_t V, bool withGradients) {
     const int64_t each = 2 * D * V;
@@ -162,7 +168,9 @@ struct T5Form : FamilyForm {
     for (int64_t t = 0; t < tokens; ++t) {
       for (int64_t i = 0; i < decoderBlocks; ++i) {
         keysValues(pass, layer("decoder", i, 0) + "SelfAttention.", B, false);
-        finish(pass, i, B, S, 1, P + t + 1, false, {}, {});
+        decode(pass, layer("decoder", i, 0) + "SelfAttention.", B, P + t + 1);
+        decode(pass, layer("decoder", i, 1) + "EncDecAttention.", B, S);
+        feedForward(pass, layer("decoder", i, 2), B, false);
       }
       pass.linear(head, B, D, V, false);
     }
@@ -182,6 +190,10 @@ struct T5Form : FamilyForm {
                  bool v) const {
     const bool q = pass.linear(name + "q.weight", B * Q, D, H * C, x);
     return pass.linear(name + "o.weight", B * Q, H * C, D, pass.attention(B, Q, K, H * C, q, k, v));
+  }
+  void decode(PassForm& pass, const std::string& name, int64_t B, int64_t K) const {
+    pass.linear(name + "q.weight", B, D, H * C, false);
+    pass.linear(name + "o.weight", B, H * C, D, pass.decoding(B, K, H * C));
   }
   bool feedForward(PassForm& pass, const std::string& name, int64_t N, bool x) const {
     const bool inner = pass.linear(name + "DenseReluDense.wi.weight", N, D, F, x);

@@ -1,7 +1,6 @@
 // What the memory map says of real steps: every byte of a peak has a role, and the roles are those one can count.
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
 
 #include "core/editors/editor.h"
@@ -21,10 +20,6 @@ int64_t bytesOf(const TensorTable& table) {
   int64_t bytes = 0;
   for (const auto& [name, tensor] : table) bytes += static_cast<int64_t>(tensor.nbytes());
   return bytes;
-}
-
-std::map<std::string, int64_t> rolesOf(const PhaseRecord& phase) {
-  return {phase.rolesAtPeak.begin(), phase.rolesAtPeak.end()};
 }
 
 const PhaseRecord& phaseOf(const Measurement& measurement, const std::string& name) {
@@ -121,10 +116,9 @@ TEST_F(MemoryMap, DecodingHoldsItsCachesAndAnEditedModelItsMemory) {
     baseScorer(base)->generate(batch.inScope.source, {6, false}, context);
   });
   expectComplete(answers);
-  // Cross-attention of 2 blocks: keys and values of 2 × 8 channels for each of the source's columns.
-  const int64_t columns =
-      *std::max_element(batch.inScope.source.lengths.begin(), batch.inScope.source.lengths.end());
-  EXPECT_GE(own(answers.total, MemoryRole::KvCache), 2 * 2 * 4 * columns * 16 * 4);
+  // Cross-attention of 2 blocks: keys and values of 2 × 8 channels for each of the source's tokens.
+  const auto tokens = static_cast<int64_t>(batch.inScope.source.ids.size());
+  EXPECT_GE(own(phaseOf(answers, "decode"), MemoryRole::KvCache), 2 * 2 * tokens * 16 * 4);
   EXPECT_EQ(own(answers.total, MemoryRole::EditMemory), 4 * 24 * 4) << "4 edits of 24 floats";
   EXPECT_EQ(own(answers.total, MemoryRole::Gradients), 0);
   EXPECT_EQ(own(answers.total, MemoryRole::Activations), 0);
