@@ -15,6 +15,10 @@ namespace {
 
 constexpr int64_t kMaxThreads = 1024;
 
+BaseDtype readDtype(Options& options) {
+  return dtypeFrom(options.choice("dtype", {"fp32", "fp16", "bf16", "int8"}, "fp32"));
+}
+
 /// Something new on the device and what it holds there, as far as the allocator can tell.
 template <typename T>
 struct Made {
@@ -106,8 +110,10 @@ Napi::Value EngineWrap::loadModel(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&] {
     const std::string directory = toText(info[0], "directory");
     LoadOptions how;
-    const CallOptions options =
-        readCallOptions(info[1], [&](Options& own) { how.addPadToken = own.boolean("addPadToken", false); });
+    const CallOptions options = readCallOptions(info[1], [&](Options& own) {
+      how.addPadToken = own.boolean("addPadToken", false);
+      how.dtype = readDtype(own);
+    });
     return start(
         info.Env(), *channel_, options,
         [directory, how, device = channel_->engine().device()](JobContext& context) {
@@ -122,11 +128,16 @@ Napi::Value EngineWrap::createModel(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&] {
     const Json config = toJson(info[0], "config");
     int64_t seed = 0;
-    const CallOptions options = readCallOptions(info[1], [&](Options& own) { seed = own.integer("seed"); });
+    BaseDtype dtype = BaseDtype::Fp32;
+    const CallOptions options = readCallOptions(info[1], [&](Options& own) {
+      seed = own.integer("seed");
+      dtype = readDtype(own);
+    });
     return start(
         info.Env(), *channel_, options,
-        [config, seed, device = channel_->engine().device()](JobContext&) {
-          return ModelWrap::describeContent(seprog::createModel(config, static_cast<uint64_t>(seed), device));
+        [config, seed, dtype, device = channel_->engine().device()](JobContext&) {
+          return ModelWrap::describeContent(
+              seprog::createModel(config, static_cast<uint64_t>(seed), device, dtype));
         },
         toModelHandle(channel_));
   });

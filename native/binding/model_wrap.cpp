@@ -12,6 +12,12 @@ std::string hexadecimal(uint64_t value) {
   return text.data();
 }
 
+/// Of what answers: a rounded model is another one than its source, though editors of either fit both.
+std::string checksumOf(const Model& model) {
+  const std::string source = hexadecimal(model.weights.checksum());
+  return model.dtype == BaseDtype::Fp32 ? source : source + "-" + dtypeName(model.dtype);
+}
+
 const char* nameOf(AnswerKind kind) {
   switch (kind) {
     case AnswerKind::Text:
@@ -45,6 +51,7 @@ ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : ScorerHandle(info) {
   object.Set("family", architecture.family());
   object.Set("parameterCount", static_cast<double>(content->parameterCount));
   object.Set("checksum", content->checksum);
+  object.Set("dtype", dtypeName(content->model->dtype));
   object.Set("vocabulary", static_cast<double>(architecture.vocabulary()));
   object.Set("targetVocabulary", static_cast<double>(architecture.targetVocabulary()));
   object.Set("answers", nameOf(architecture.answerKind()));
@@ -59,7 +66,7 @@ std::shared_ptr<ModelContent> ModelWrap::describeContent(Model model) {
   const auto shared = std::make_shared<const Model>(std::move(model));
   return std::make_shared<ModelContent>(ModelContent{.model = shared,
                                                      .scorer = baseScorer(shared),
-                                                     .checksum = hexadecimal(shared->weights.checksum()),
+                                                     .checksum = checksumOf(*shared),
                                                      .parameterCount = shared->weights.parameterCount()});
 }
 

@@ -11,6 +11,7 @@
 
 #include "../error.h"
 #include "../options.h"
+#include "../tensor/narrow.h"
 #include "../train/inner_fit.h"
 #include "ft_objective.h"
 #include "overlay_scorer.h"
@@ -191,7 +192,7 @@ std::shared_ptr<Scorer> Ft::edit(const EditRequests& requests, std::shared_ptr<S
   if (requests.edits.rows() == 0) return overlayScorer(base(), weights, madeBy(), {});
   TensorTable start;
   for (const std::string& name : base()->architecture->editableWeights()) {
-    start.emplace(name, weights.at(name));
+    start.emplace(name, inFp32(weights.at(name)));
   }
   Fit fitted = fit(start, requests, context);
   // Over the base, not over what is below: the same matrices are replaced, and those below may go.

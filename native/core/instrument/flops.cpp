@@ -26,16 +26,23 @@ thread_local bool insideProduct = false;
 // The slot that libtorch offers whoever observes operations; it goes with the backward pass to other threads.
 constexpr auto kSlot = c10::DebugInfoKind::PRODUCER_INFO;
 
-/// Products by the place of their first factor among the arguments; the second factor follows it. Operations made of
-/// others (linear, matmul, einsum, mv) end in these.
-const std::unordered_map<std::string_view, size_t>& products() {
+/// Where a product's factors stand among the arguments, and which dimension of the second one is new in the result.
+struct Factors {
+  size_t left;
+  size_t right;
+  int64_t columns = -1;
+};
+
+/// Operations made of others (linear, matmul, einsum, mv) end in these.
+const std::unordered_map<std::string_view, Factors>& products() {
   // clang-format off
-  static const auto* table = new std::unordered_map<std::string_view, size_t>{
-      {"aten::mm", 0}, {"aten::bmm", 0}, {"aten::dot", 0}, {"aten::vdot", 0},
-      {"aten::addmm", 1}, {"aten::addmm_", 1}, {"aten::_addmm_activation", 1},
-      {"aten::addmv", 1}, {"aten::addmv_", 1},
-      {"aten::baddbmm", 1}, {"aten::baddbmm_", 1},
-      {"aten::_int_mm", 0}};
+  static const auto* table = new std::unordered_map<std::string_view, Factors>{
+      {"aten::mm", {0, 1}}, {"aten::bmm", {0, 1}}, {"aten::dot", {0, 1}}, {"aten::vdot", {0, 1}},
+      {"aten::addmm", {1, 2}}, {"aten::addmm_", {1, 2}}, {"aten::_addmm_activation", {1, 2}},
+      {"aten::addmv", {1, 2}}, {"aten::addmv_", {1, 2}},
+      {"aten::baddbmm", {1, 2}}, {"aten::baddbmm_", {1, 2}},
+      {"aten::_int_mm", {0, 1}}, {"mkldnn::_linear_pointwise", {0, 1, 0}},
+      {"onednn::qlinear_pointwise", {0, 3}}};
   // clang-format on
   return *table;
 }
@@ -43,8 +50,8 @@ const std::unordered_map<std::string_view, size_t>& products() {
 constexpr const char* kOwnProducts = "seprog::products";
 
 /// [.., m, k] by [.., k, n], or by a vector of k.
-int64_t flopsOf(const at::Tensor& left, const at::Tensor& right) {
-  return 2 * left.numel() * (right.dim() < 2 ? 1 : right.size(-1));
+int64_t flopsOf(const at::Tensor& left, const at::Tensor& right, int64_t columns) {
+  return 2 * left.numel() * (right.dim() < 2 ? 1 : right.size(columns));
 }
 
 struct OpenProduct : at::ObserverContext {};
@@ -71,7 +78,8 @@ class FlopCounter::Counts : public c10::DebugInfoBase {
     Counts* counts = product == products().end() ? nullptr : current();
     if (counts == nullptr) return nullptr;
     const auto inputs = operation.inputs();
-    const int64_t flops = flopsOf(inputs[product->second].toTensor(), inputs[product->second + 1].toTensor());
+    const int64_t flops = flopsOf(inputs[product->second.left].toTensor(),
+                                  inputs[product->second.right].toTensor(), product->second.columns);
     counts->flops_[order].fetch_add(flops, std::memory_order_relaxed);
     insideProduct = true;
     return std::make_unique<OpenProduct>();

@@ -13,7 +13,8 @@ namespace seprog {
 /// x_NI weightᵀ + bias: [N, O]; an undefined bias is none. Where no graph is recorded, a row's result does not depend on how many rows stand
 /// beside it: matrix products take other code paths for a few rows, so the rows are filled up to a multiple
 /// of kRowGranule and to more than kSmallProduct. This is what makes a row answered in a sub-batch equal, to
-/// the bit, to the same row in the whole batch.
+/// the bit, to the same row in the whole batch. A weight of a narrower type is multiplied as narrowLinear() does, and a frozen
+/// one without a graph by its packed form (packed_weight.h).
 at::Tensor projectRows(const at::Tensor& x_NI, const at::Tensor& weight_OI, const at::Tensor& bias_O = {});
 
 /// projectRows() by a named weight; records input and output where the taps want this weight.

@@ -5,7 +5,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/ones.h>
@@ -21,6 +20,7 @@
 #include "../layers/decode_cache.h"
 #include "../layers/layer_norm.h"
 #include "../layers/linear.h"
+#include "../layers/narrow_linear.h"
 #include "../layers/multi_head.h"
 #include "../layers/positions.h"
 #include "../layers/ragged.h"
@@ -143,7 +143,7 @@ class Bart final : public Architecture {
   friend class BartDecodeState;
 
   at::Tensor embed(const Weights& weights, const at::Tensor& ids) const {
-    const at::Tensor x = at::embedding(weights.at("model.shared.weight"), ids);
+    const at::Tensor x = embedRows(weights.at("model.shared.weight"), ids);
     return config_.embeddingScale == 1 ? x : x * config_.embeddingScale;
   }
   at::Tensor positions(const Scope& stack, int64_t first, int64_t count, const char* what) const {

@@ -17,6 +17,7 @@
 #include "../layers/attention.h"
 #include "../layers/layer_norm.h"
 #include "../layers/linear.h"
+#include "../layers/narrow_linear.h"
 #include "../layers/multi_head.h"
 #include "../layers/ragged.h"
 #include "../options.h"
@@ -229,7 +230,7 @@ at::Tensor Bert::embedTokens(const Scope& embeddings, const TokenBatch& source, 
   }
   const at::Tensor typed =
       source.types_BS.defined() ? at::embedding(types_TD, source.types_BS) : types_TD.select(0, 0);
-  return at::embedding(embeddings["word_embeddings.weight"], source.ids_BS) +
+  return embedRows(embeddings["word_embeddings.weight"], source.ids_BS) +
          positionRows(embeddings, firstPosition, source.columns()) + typed;
 }
 

@@ -4,7 +4,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/zeros.h>
@@ -16,6 +15,7 @@
 #include "../layers/attention.h"
 #include "../layers/layer_norm.h"
 #include "../layers/linear.h"
+#include "../layers/narrow_linear.h"
 #include "../layers/multi_head.h"
 #include "../layers/ragged.h"
 #include "../options.h"
@@ -200,7 +200,7 @@ std::vector<std::string> DistilBert::editableWeights() const {
 
 at::Tensor DistilBert::embedTokens(const Scope& embeddings, const TokenBatch& source,
                                    int64_t firstPosition) const {
-  return at::embedding(embeddings["word_embeddings.weight"], source.ids_BS) +
+  return embedRows(embeddings["word_embeddings.weight"], source.ids_BS) +
          positionRows(embeddings, firstPosition, source.columns());
 }
 

@@ -22,6 +22,7 @@
 #include "../layers/decode_cache.h"
 #include "../layers/layer_norm.h"
 #include "../layers/linear.h"
+#include "../layers/narrow_linear.h"
 #include "../layers/positions.h"
 #include "../layers/ragged.h"
 #include "../tensor/random.h"
@@ -116,6 +117,11 @@ class Gpt2 final : public Architecture {
   void normaliseNames(TensorTable& table) const override;
   std::shared_ptr<const Architecture> withPadToken(TensorTable& table) const override;
   std::vector<std::string> editableWeights() const override;
+  Narrowing narrowing(std::string_view name, BaseDtype dtype) const override {
+    if (name == "transformer.wpe.weight") return Narrowing::None;
+    const bool isConv1D = name.starts_with("transformer.h.");
+    return isConv1D ? Narrowing::OutputsAreColumns : Architecture::narrowing(name, dtype);
+  }
 
   Encoded encode(const Weights& weights, const TokenBatch& source, Taps* taps) const override;
   at::Tensor targetStates(const Weights& weights, const Encoded& encoded, const Targets& targets,
@@ -132,7 +138,7 @@ class Gpt2 final : public Architecture {
     return prompt.positions == PromptPositions::Concat ? prompt.length() : 0;
   }
   at::Tensor embed(const Weights& weights, const at::Tensor& ids_M, const at::Tensor& positions_M) const {
-    return at::embedding(weights.at("transformer.wte.weight"), ids_M) +
+    return embedRows(weights.at("transformer.wte.weight"), ids_M) +
            at::embedding(weights.at("transformer.wpe.weight"), positions_M);
   }
   Packed pack(const Weights& weights, const TokenBatch& source, const TokenBatch* target,

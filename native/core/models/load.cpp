@@ -16,6 +16,7 @@
 #include "../io/atomic_file.h"
 #include "../io/safetensors.h"
 #include "../io/torch_file.h"
+#include "../layers/packed_weight.h"
 #include "../plan/planned_device.h"
 #include "model.h"
 
@@ -174,6 +175,38 @@ void checkShapes(const Architecture& architecture, const TensorTable& table,
   }
 }
 
+/// Packed forms stand beside the matrices: of large models, whose products are large anyway, there are none.
+constexpr int64_t kMostPackedBytes = int64_t{1} << 30;
+
+void allowPackingOf(const TensorTable& table, const Architecture& architecture) {
+  std::vector<at::Tensor> matrices;
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : table) {
+    if (tensor.dim() != 2 || architecture.narrowing(name, BaseDtype::Int8) == Narrowing::None) continue;
+    matrices.push_back(tensor);
+    bytes += static_cast<int64_t>(tensor.nbytes());
+  }
+  if (bytes > kMostPackedBytes) return;
+  for (const at::Tensor& matrix : matrices) allowPacking(matrix);
+}
+
+/// The model of these fp32 weights, its large matrices in `dtype`. Rounded weights go by the checksum of what they were
+/// made from: what belongs to a base belongs to it in every type.
+Model finished(std::shared_ptr<const Architecture> architecture, TensorTable table, const at::Device& device,
+               BaseDtype dtype) {
+  if (dtype == BaseDtype::Fp32) {
+    for (auto& [name, tensor] : table) tensor = tensor.to(device);
+    allowPackingOf(table, *architecture);
+    return Model{std::move(architecture), Weights(std::move(table)), device};
+  }
+  const uint64_t checksum = Weights(table).checksum();
+  for (auto& [name, tensor] : table) {
+    const Narrowing how = tensor.dim() == 2 ? architecture->narrowing(name, dtype) : Narrowing::None;
+    tensor = narrowed(tensor, dtype, how, name).to(device);
+  }
+  return Model{std::move(architecture), Weights(std::move(table), checksum), device, dtype};
+}
+
 /// The same model without its values: the folder's config.json is enough.
 Model planModel(std::shared_ptr<const Architecture> architecture, const at::Device& device,
                 const LoadOptions& options) {
@@ -182,7 +215,7 @@ Model planModel(std::shared_ptr<const Architecture> architecture, const at::Devi
   if (options.addPadToken) {
     if (auto padded = architecture->withPadToken(table)) architecture = std::move(padded);
   }
-  return Model{architecture, Weights(std::move(table)), device};
+  return finished(std::move(architecture), std::move(table), device, options.dtype);
 }
 
 }  // namespace
@@ -195,6 +228,7 @@ Model loadModel(const std::string& directory, const at::Device& device, const Lo
 
 Model loadModel(const std::string& directory, const Json& config, const at::Device& device,
                 const LoadOptions& options) {
+  demandDtype(options.dtype, device);
   const RoleScope role(RoleScope::orOuter(MemoryRole::Weights));
   std::shared_ptr<const Architecture> architecture = makeArchitecture(config);
   if (isPlanned(device)) return planModel(architecture, device, options);
@@ -208,22 +242,25 @@ Model loadModel(const std::string& directory, const Json& config, const at::Devi
   if (options.addPadToken) {
     if (auto padded = architecture->withPadToken(table)) architecture = std::move(padded);
   }
-  for (auto& [name, tensor] : table) tensor = tensor.to(device);
-  return Model{architecture, Weights(std::move(table)), device};
+  return finished(std::move(architecture), std::move(table), device, options.dtype);
 }
 
-Model createModel(const Json& config, uint64_t seed, const at::Device& device) {
+Model createModel(const Json& config, uint64_t seed, const at::Device& device, BaseDtype dtype) {
+  demandDtype(dtype, device);
   const RoleScope role(RoleScope::orOuter(MemoryRole::Weights));
-  const std::shared_ptr<const Architecture> architecture = makeArchitecture(config);
+  std::shared_ptr<const Architecture> architecture = makeArchitecture(config);
   TensorTable table = architecture->initialise(seed);
-  for (auto& [name, tensor] : table) tensor = tensor.to(device);
-  return Model{architecture, Weights(std::move(table)), device};
+  return finished(std::move(architecture), std::move(table), device, dtype);
 }
 
 void saveModel(const Model& model, const std::string& directory, const std::string& dtype) {
   if (isPlanned(model.device)) {
     fail(ErrorCode::Unsupported, "expected a model with values for `" + directory +
                                      "` but received one of a planned device, which has none");
+  }
+  if (model.dtype == BaseDtype::Int8) {
+    fail(ErrorCode::Unsupported, "expected a model with weights of a file for `" + directory +
+                                     "` but received one of 8-bit weights; save the model it was made from");
   }
   at::ScalarType type = at::kFloat;
   if (dtype == "fp16") {

@@ -81,6 +81,13 @@ Targets Targets::select(const at::Tensor& rows_R) const { return withIndices(tok
 
 std::shared_ptr<const Architecture> Architecture::withPadToken(TensorTable&) const { return nullptr; }
 
+Narrowing Architecture::narrowing(std::string_view name, BaseDtype) const {
+  for (const std::string_view part : {"position", "token_type", "_bias"}) {
+    if (name.find(part) != std::string_view::npos) return Narrowing::None;
+  }
+  return name == "classifier.weight" ? Narrowing::None : Narrowing::OutputsAreRows;
+}
+
 Encoded Architecture::encodeForAnswers(const Weights& weights, const TokenBatch& source) const {
   return answersFromStates() ? encode(weights, source) : Encoded{source, {}};
 }

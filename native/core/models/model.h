@@ -18,6 +18,8 @@
 #include "../layers/linear.h"
 #include "../tensor/token_batch.h"
 #include "../tensor/weights.h"
+#include "base_dtype.h"
+#include "encoding_memo.h"
 
 namespace seprog {
 
@@ -111,6 +113,9 @@ class Architecture {
   /// The family with a pad token of its own, whose embedding is appended to the table in `table`; nullptr where it
   /// has one.
   virtual std::shared_ptr<const Architecture> withPadToken(TensorTable& table) const;
+  /// Of a matrix: whether a base of a narrower type stores it in it (base_dtype.h): those of the large products and the token
+  /// embeddings. Tables read by position or type and last layers of a few classes stay fp32.
+  virtual Narrowing narrowing(std::string_view name, BaseDtype dtype) const;
   /// models.md section 8: what the gradient-based editors edit, in order.
   virtual std::vector<std::string> editableWeights() const = 0;
 
@@ -140,6 +145,8 @@ struct Model {
   std::shared_ptr<const Architecture> architecture;
   Weights weights;
   at::Device device = at::Device(at::kCPU);
+  BaseDtype dtype = BaseDtype::Fp32;  // of its large matrices
+  std::shared_ptr<EncodingMemo> encodings = nullptr;  // of these very weights; nullptr: nothing is kept
 };
 
 /// Throws UNSUPPORTED for an unknown `model_type`, CONFIG_INVALID for bad fields.
@@ -149,6 +156,7 @@ struct LoadOptions {
   /// Give a model that lacks a pad token one: a further id whose embedding is the mean of the others (models.md
   /// section 7). Its logit takes part in every softmax.
   bool addPadToken = false;
+  BaseDtype dtype = BaseDtype::Fp32;
 };
 
 /// config.json of a model folder. Throws CHECKPOINT_INVALID when it is missing or no JSON.
@@ -156,15 +164,18 @@ Json readConfig(const std::string& directory);
 
 /// Loads a Hugging Face folder: config.json, then model.safetensors or its shards, else pytorch_model.bin
 /// (io/torch_file.h) or its shards; shards by the index beside them. Tensors that the architecture does not
-/// read are dropped, of whatever type and value. Half-precision weights are widened to fp32. Throws CHECKPOINT_INVALID (missing, truncated or
-/// malformed file), WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE (a NaN or infinity in a weight), each naming
-/// file and tensor.
+/// read are dropped, of whatever type and value. Half-precision weights are widened to fp32 and only then
+/// made of `dtype`. Throws CHECKPOINT_INVALID (missing, truncated or malformed file), WEIGHT_MISSING,
+/// SHAPE_MISMATCH, NON_FINITE (a NaN or infinity in a weight, or a weight beyond fp16), each naming file and
+/// tensor; UNSUPPORTED as demandDtype().
 Model loadModel(const std::string& directory, const at::Device& device, const LoadOptions& options = {});
 /// The same, with `config` in place of the folder's own.
 Model loadModel(const std::string& directory, const Json& config, const at::Device& device,
                 const LoadOptions& options = {});
-Model createModel(const Json& config, uint64_t seed, const at::Device& device);
-/// Writes config.json and model.safetensors atomically. dtype: "fp32" | "fp16" | "bf16".
+Model createModel(const Json& config, uint64_t seed, const at::Device& device,
+                  BaseDtype dtype = BaseDtype::Fp32);
+/// Writes config.json and model.safetensors atomically. dtype: "fp32" | "fp16" | "bf16". Throws UNSUPPORTED for an int8
+/// model, whose weights are no longer those of a file.
 void saveModel(const Model& model, const std::string& directory, const std::string& dtype);
 
 }  // namespace seprog

@@ -5,7 +5,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/index_select.h>
@@ -21,6 +20,7 @@
 #include "../layers/decode_cache.h"
 #include "../layers/feed_forward.h"
 #include "../layers/linear.h"
+#include "../layers/narrow_linear.h"
 #include "../layers/ragged.h"
 #include "../layers/relative_bias.h"
 #include "../layers/rms_norm.h"
@@ -121,6 +121,11 @@ class T5 final : public Architecture {
   TensorTable initialise(uint64_t seed) const override;
   void normaliseNames(TensorTable& table) const override;
   std::vector<std::string> editableWeights() const override;
+  /// What the feed-forward layers give leaves fp16's range in the published weights, so their last products stay fp32.
+  Narrowing narrowing(std::string_view name, BaseDtype dtype) const override {
+    if (dtype == BaseDtype::Fp16 && name.ends_with("DenseReluDense.wo.weight")) return Narrowing::None;
+    return Architecture::narrowing(name, dtype);
+  }
 
   Encoded encode(const Weights& weights, const TokenBatch& source, Taps* taps) const override;
   at::Tensor targetStates(const Weights& weights, const Encoded& encoded, const Targets& targets,
@@ -133,7 +138,7 @@ class T5 final : public Architecture {
   friend class T5DecodeState;
 
   at::Tensor embed(const Weights& weights, const at::Tensor& ids) const {
-    return at::embedding(weights.at("shared.weight"), ids);
+    return embedRows(weights.at("shared.weight"), ids);
   }
   at::Tensor norm(const Scope& layer, const at::Tensor& x_ND) const {
     return rmsNorm(x_ND, layer["layer_norm.weight"], config_.epsilon);

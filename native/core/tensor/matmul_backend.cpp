@@ -3,17 +3,24 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/randn.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <limits>
 #include <mutex>
 
 #include "../error.h"
+#include "matmul_memory.h"
+#include "onednn_order.h"
 
 namespace seprog {
 namespace {
@@ -26,6 +33,12 @@ constexpr double kClearlyFaster = 1.25;
 // fp32 accumulation differs by order of summation only; a single bf16 rounding of the inputs is a thousand times worse.
 constexpr double kErrorFactor = 10.0;
 
+// A layer of a small transformer while a few rows are decoded.
+constexpr int64_t kFewM = 16, kFewN = 2048;
+constexpr double kClearlyPacked = 1.15;
+
+std::atomic<bool> packs = false;
+
 void route(bool onednn) { at::globalContext().setFloat32MatmulPrecision(onednn ? "medium" : "highest"); }
 
 struct Probe {
@@ -33,30 +46,49 @@ struct Probe {
   double error = 0;
 };
 
-Probe probe(const at::Tensor& a_MK, const at::Tensor& b_KN, const at::Tensor& exact_MN) {
-  double bestSeconds = std::numeric_limits<double>::infinity();
-  at::Tensor product_MN;
+double bestSeconds(const std::function<void()>& run) {
+  double best = std::numeric_limits<double>::infinity();
   for (int repeat = 0; repeat <= kRepeats; ++repeat) {
     const auto start = std::chrono::steady_clock::now();
-    product_MN = at::matmul(a_MK, b_KN);
+    run();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    if (repeat > 0) bestSeconds = std::min(bestSeconds, seconds.count());
+    if (repeat > 0) best = std::min(best, seconds.count());
   }
+  return best;
+}
+
+Probe probe(const at::Tensor& a_MK, const at::Tensor& b_KN, const at::Tensor& exact_MN) {
+  at::Tensor product_MN;
+  const double seconds = bestSeconds([&] { product_MN = at::matmul(a_MK, b_KN); });
   const double flops = 2.0 * kProbeM * kProbeK * kProbeN;
-  return {flops / bestSeconds * 1e-9, (product_MN.to(at::kDouble) - exact_MN).abs().max().item<double>()};
+  return {flops / seconds * 1e-9, (product_MN.to(at::kDouble) - exact_MN).abs().max().item<double>()};
+}
+
+/// How much faster oneDNN multiplies few rows by a weight in its own order.
+double packedGain(at::Generator generator) {
+  const at::NoGradGuard noGraph;
+  const at::Tensor x_MK = at::randn({kFewM, kProbeK}, generator, at::kFloat);
+  const at::Tensor weight_NK = at::randn({kFewN, kProbeK}, generator, at::kFloat);
+  const at::Tensor packed = oneDnnOrder(weight_NK);
+  const double plain = bestSeconds([&] { at::linear(x_MK, weight_NK); });
+  return plain / bestSeconds([&] { oneDnnLinear(x_MK, packed, {}); });
+}
+
+std::string wish() {
+  const char* wanted = std::getenv("SEPROG_MATMUL");
+  return wanted == nullptr ? "" : wanted;
 }
 
 MatmulBackend choose(MatmulChoice choice) {
   MatmulBackend backend;
-  const char* wish = std::getenv("SEPROG_MATMUL");
-  const std::string wanted = wish == nullptr ? "" : wish;
+  const std::string wanted = wish();
   route(false);
   if (wanted == "default") {
     backend.name = "default";
     backend.reason = "asked for by SEPROG_MATMUL";
     return backend;
   }
-  if (choice == MatmulChoice::Fixed && wanted != "onednn") {
+  if (choice == MatmulChoice::Fixed && !wanted.starts_with("onednn")) {
     backend.name = "default";
     backend.reason = "fixed in deterministic mode";
     return backend;
@@ -74,25 +106,54 @@ MatmulBackend choose(MatmulChoice choice) {
   backend.onednnError = onednn.error;
   const bool exact = onednn.error <= kErrorFactor * plain.error;
   const bool faster = onednn.gflops >= kClearlyFaster * plain.gflops;
-  const bool take = exact && (faster || wanted == "onednn");
+  const bool asked = wanted.starts_with("onednn");
+  const bool take = exact && (faster || asked);
   route(take);
-  backend.byProbe = take && wanted != "onednn";
-  backend.name = take ? "onednn" : "default";
+  backend.byProbe = take && !asked;
+  if (take && !asked) backend.packedGain = packedGain(generator);
+  packs = take && (wanted == "onednn-packed" || backend.packedGain >= kClearlyPacked);
+  backend.name = !take ? "default" : packs ? "onednn-packed" : "onednn";
   if (take) {
-    backend.reason =
-        wanted == "onednn" ? "asked for by SEPROG_MATMUL" : "clearly faster here at the same precision";
+    backend.reason = asked   ? "asked for by SEPROG_MATMUL"
+                     : packs ? "clearly faster here at the same precision, frozen weights in its own order"
+                             : "clearly faster here at the same precision";
   } else {
     backend.reason = exact ? "oneDNN is not clearly faster here" : "oneDNN would round to bf16 here";
   }
   return backend;
 }
 
+/// What an earlier process has probed counts for this one, also where oneDNN is asked for and only has to be exact.
+MatmulBackend recallOrChoose(MatmulChoice choice) {
+  const std::string wanted = wish();
+  const bool byProbe = wanted.empty() && choice == MatmulChoice::ByProbe;
+  const std::string file = matmulFile(at::get_num_threads());
+  if (byProbe || wanted.starts_with("onednn")) {
+    auto known = recallMatmul(file);
+    if (known && (byProbe || known->name == wanted)) {
+      route(known->name != "default");
+      packs = known->name == "onednn-packed";
+      if (!byProbe) {
+        known->byProbe = false;
+        known->reason = "asked for by SEPROG_MATMUL";
+      }
+      return *known;
+    }
+  }
+  const MatmulBackend backend = choose(choice);
+  if (byProbe) rememberMatmul(file, backend);
+  return backend;
+}
+
 }  // namespace
+
+bool packsFrozenWeights() { return packs; }
+void packFrozenWeights(bool on) { packs = on; }
 
 const MatmulBackend& chooseMatmulBackend(MatmulChoice choice) {
   static std::once_flag once;
   static MatmulBackend backend;
-  std::call_once(once, [choice] { backend = choose(choice); });
+  std::call_once(once, [choice] { backend = recallOrChoose(choice); });
   if (choice == MatmulChoice::Fixed && backend.byProbe) {
     fail(ErrorCode::Unsupported,
          "expected the first engine of the process to ask for `engine.deterministic` but an earlier one has "

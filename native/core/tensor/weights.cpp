@@ -17,7 +17,11 @@ std::string shapeText(at::IntArrayRef shape) {
 
 }  // namespace
 
-Weights::Weights(TensorTable table) : top_(std::make_shared<const Layer>(Layer{std::move(table), nullptr})) {}
+Weights::Weights(TensorTable table)
+    : top_(std::make_shared<const Layer>(Layer{std::move(table), nullptr, {}})) {}
+
+Weights::Weights(TensorTable table, uint64_t sourceChecksum)
+    : top_(std::make_shared<const Layer>(Layer{std::move(table), nullptr, sourceChecksum})) {}
 
 const at::Tensor* Weights::find(std::string_view name) const {
   for (const Layer* layer = top_.get(); layer != nullptr; layer = layer->below.get()) {
@@ -44,7 +48,7 @@ Weights Weights::with(TensorTable replacements) const {
     }
   }
   Weights overlay;
-  overlay.top_ = std::make_shared<const Layer>(Layer{std::move(replacements), top_});
+  overlay.top_ = std::make_shared<const Layer>(Layer{std::move(replacements), top_, {}});
   return overlay;
 }
 
@@ -69,6 +73,7 @@ int64_t Weights::parameterCount() const {
 }
 
 uint64_t Weights::checksum() const {
+  if (top_ && top_->sourceChecksum) return *top_->sourceChecksum;
   Fnv hash;
   for (const auto& [name, tensor] : flatten()) {
     hash.bytes(name.data(), name.size() + 1);

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,8 @@ class Weights {
  public:
   Weights() = default;
   explicit Weights(TensorTable table);
+  /// Weights made from others by rounding, known by the checksum of those.
+  Weights(TensorTable table, uint64_t sourceChecksum);
 
   /// Throws WEIGHT_MISSING naming the tensor.
   const at::Tensor& at(std::string_view name) const;
@@ -30,13 +33,15 @@ class Weights {
   std::vector<std::string> names() const;
   TensorTable flatten() const;
   int64_t parameterCount() const;
-  /// FNV-1a over names, shapes and bytes: equal iff the tables hold the same bits.
+  /// FNV-1a over names, shapes and bytes: equal iff the tables hold the same bits. Of rounded weights themselves, without
+  /// replacements on top, that of their source.
   uint64_t checksum() const;
 
  private:
   struct Layer {
     TensorTable table;
     std::shared_ptr<const Layer> below;
+    std::optional<uint64_t> sourceChecksum;
   };
   std::shared_ptr<const Layer> top_;
 };

@@ -7,6 +7,7 @@
 #include "../instrument/memory_role.h"
 #include "../io/safetensors.h"
 #include "../options.h"
+#include "../tensor/narrow.h"
 #include "backward.h"
 #include "losses.h"
 #include "optimizer.h"
@@ -37,7 +38,7 @@ TensorTable copyOf(const Weights& weights, const at::Device& device) {
   const RoleScope role(MemoryRole::Weights);
   TensorTable copy;
   for (const auto& [name, tensor] : weights.flatten()) {
-    copy.emplace(name, tensor.detach().to(device, at::kFloat, false, true).contiguous());
+    copy.emplace(name, inFp32(tensor.detach()).to(device, at::kFloat, false, true).contiguous());
   }
   return copy;
 }

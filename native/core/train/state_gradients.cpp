@@ -9,6 +9,10 @@
 
 #include "../instrument/flops.h"
 #include "../instrument/memory_role.h"
+#include "../layers/narrow_linear.h"
+#include "../layers/packed_weight.h"
+#include "../tensor/narrow.h"
+#include "../tensor/onednn_order.h"
 
 namespace seprog {
 
@@ -29,7 +33,13 @@ void backThroughHead(const at::Tensor& gradient_RV, const at::Tensor& h_ND, int6
   const BackwardPass pass("head");
   const int64_t count = gradient_RV.size(0);
   at::Tensor rows_RD = gradients.h_ND.narrow(0, first, count);
-  at::mm_out(rows_RD, gradient_RV, head.weight_VD);
+  if (isNarrow(head.weight_VD)) {
+    rows_RD.copy_(narrowBack(gradient_RV, head.weight_VD));
+  } else if (const at::Tensor packed = packedBackOf(head.weight_VD); packed.defined()) {
+    rows_RD.copy_(oneDnnLinear(gradient_RV, packed, {}));
+  } else {
+    at::mm_out(rows_RD, gradient_RV, head.weight_VD);
+  }
   if (head.scale != 1) rows_RD.mul_(head.scale);
   if (!gradients.weight_VD.defined()) return;
   gradients.weight_VD.addmm_(gradient_RV.t(), h_ND.narrow(0, first, count), 1, head.scale);

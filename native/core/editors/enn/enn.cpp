@@ -10,6 +10,7 @@
 
 #include "../../error.h"
 #include "../../instrument/memory_role.h"
+#include "../../tensor/narrow.h"
 #include "../../train/losses.h"
 #include "../overlay_scorer.h"
 #include "../trained.h"
@@ -21,7 +22,7 @@ namespace {
 
 EnnParameters startOf(const Model& base, const EnnSpec& spec) {
   EnnParameters start;
-  for (const auto& [name, tensor] : base.weights.flatten()) start.theta.emplace(name, tensor.clone());
+  for (const auto& [name, tensor] : base.weights.flatten()) start.theta.emplace(name, inFp32(tensor).clone());
   start.innerRate_M = at::full({static_cast<int64_t>(base.architecture->editableWeights().size())},
                                spec.innerRate, at::TensorOptions(at::kFloat));
   return start;

@@ -10,6 +10,7 @@
 
 #include "../../error.h"
 #include "../../plan/planned_device.h"
+#include "../../tensor/narrow.h"
 #include "../../train/backward.h"
 #include "../../train/losses.h"
 
@@ -46,7 +47,7 @@ ChunkFactors editFactors(const Model& model, const MendModules& modules, const P
   TensorTable leaves;
   Taps taps;
   for (const EditedMatrix& matrix : matrices) {
-    leaves.emplace(matrix.name, model.weights.at(matrix.name).detach().set_requires_grad(true));
+    leaves.emplace(matrix.name, inFp32(model.weights.at(matrix.name)).detach().set_requires_grad(true));
     taps.wanted.emplace(matrix.name, Taps::Record());
   }
   const Weights weights = model.weights.with(std::move(leaves));

@@ -128,7 +128,7 @@ TensorTable EditUpdate::pseudoGradients() {
   TensorTable pseudo;
   for (const EditedMatrix& matrix : matrices) {
     const RoleScope role(MemoryRole::Gradients);
-    pseudo.emplace(matrix.name, at::zeros_like(current_.weights.at(matrix.name)));
+    pseudo.emplace(matrix.name, at::zeros_like(current_.weights.at(matrix.name), at::kFloat));
   }
   for (Chunk& chunk : chunks_) {
     const std::vector<Factors> factors = factorsOf(chunk);

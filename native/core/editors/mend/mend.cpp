@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "../../error.h"
+#include "../../tensor/narrow.h"
 #include "../overlay_scorer.h"
 #include "../trained.h"
 #include "mend_checkpoint.h"
@@ -110,7 +111,7 @@ std::shared_ptr<Scorer> Mend::edit(const EditRequests& requests, std::shared_ptr
   TensorTable edited = editedWeights(modules_, current.weights, update.pseudoGradients());
   double squares = 0;
   for (const auto& [name, weight] : edited) {
-    squares += (weight - current.weights.at(name)).square().sum().item<double>();
+    squares += (weight - inFp32(current.weights.at(name))).square().sum().item<double>();
   }
   if (!std::isfinite(squares)) {
     fail(

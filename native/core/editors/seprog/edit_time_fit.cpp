@@ -1,5 +1,6 @@
 #include "edit_time_fit.h"
 
+#include "../../tensor/narrow.h"
 #include "../../train/inner_fit.h"
 
 namespace seprog {
@@ -17,7 +18,7 @@ EditTimeFit fitToEdits(const Model& base, const SeprogModules& modules, const at
     return Model{base.architecture, base.weights.with(edited), base.device};
   };
   TensorTable start;
-  for (const std::string& name : tunedWeights(spec, base)) start.emplace(name, base.weights.at(name));
+  for (const std::string& name : tunedWeights(spec, base)) start.emplace(name, inFp32(base.weights.at(name)));
   InnerFitOptions options;
   options.maxSteps = spec.finetuneSteps;
   options.learningRate = spec.finetuneLearningRate;

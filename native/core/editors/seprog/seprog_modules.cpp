@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "../../instrument/memory_role.h"
+#include "../../tensor/narrow.h"
 #include "../../tensor/random.h"
 
 namespace seprog {
@@ -78,7 +79,7 @@ SeprogModules::SeprogModules(const SeprogSpec& spec, const Model& editEncoder, c
   uniform("NN_prompt.0.weight", {h, h}, h);
   uniform("NN_prompt.0.bias", {h}, h);
   // R10: the first prompts are embeddings of frequent tokens plus a little noise of the table's own scale.
-  const at::Tensor E_VD = base.architecture->embeddingTable(base.weights).to(at::kCPU, at::kFloat);
+  const at::Tensor E_VD = inFp32(base.architecture->embeddingTable(base.weights)).to(at::kCPU);
   const double s = E_VD.pow(2).mean().sqrt().item<double>();
   const std::string last = "NN_prompt.1.weight";
   table.emplace(last, Random(spec.seed, last).normalTensor({pd, h}, 0.0, 0.02 * spec.promptInitScale * s));
@@ -87,11 +88,11 @@ SeprogModules::SeprogModules(const SeprogSpec& spec, const Model& editEncoder, c
                                         .reshape({pd}));
 
   for (const auto& [name, tensor] : editEncoder.weights.flatten()) {
-    table.emplace(std::string(kEncoderPrefix) + name, tensor);
+    table.emplace(std::string(kEncoderPrefix) + name, inFp32(tensor));
   }
   if (spec.tunesBase()) {
     for (const std::string& name : tunedWeights(spec, base)) {
-      table.emplace(std::string(kBasePrefix) + name, base.weights.at(name));
+      table.emplace(std::string(kBasePrefix) + name, inFp32(base.weights.at(name)));
     }
   }
   for (auto& [name, tensor] : table) {

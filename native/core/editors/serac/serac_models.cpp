@@ -7,6 +7,7 @@
 #include "../../error.h"
 #include "../../instrument/memory_role.h"
 #include "../../models/config_fields.h"
+#include "../../tensor/narrow.h"
 #include "../seprog/edit_encoder.h"
 
 namespace seprog {
@@ -144,7 +145,7 @@ SeracModels SeracModels::clone() const {
   at::NoGradGuard noGrad;
   const RoleScope role(MemoryRole::Editor);
   return mapped(*this, [](const at::Tensor& tensor) {
-    return tensor.detach().to(tensor.device(), at::kFloat, false, true).contiguous();
+    return inFp32(tensor.detach()).to(tensor.device(), at::kFloat, false, true).contiguous();
   });
 }
 

@@ -23,6 +23,7 @@
 #include <numeric>
 
 #include "../../error.h"
+#include "../../tensor/narrow.h"
 #include "../../tensor/random.h"
 
 namespace seprog {
@@ -56,7 +57,7 @@ Hypernetwork::Hypernetwork(const SlagSpec& spec, const Model& base)
     table.emplace(name, Random(spec.seed, name).uniformTensor(shape, -bound, bound));
   };
   const at::Tensor& E_Vd = base.architecture->embeddingTable(base.weights);
-  table.emplace("embedding", E_Vd.detach().clone(at::MemoryFormat::Contiguous));
+  table.emplace("embedding", inFp32(E_Vd.detach()).clone(at::MemoryFormat::Contiguous));
   const int64_t H = spec.lstmWidth;
   for (const char* direction : {"", "_reverse"}) {
     const std::string end = std::string("_l0") + direction;

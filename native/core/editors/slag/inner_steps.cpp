@@ -5,6 +5,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "../../instrument/memory_role.h"
+#include "../../tensor/narrow.h"
 #include "../../train/losses.h"
 
 namespace seprog {
@@ -37,7 +38,7 @@ EditedModel editedModel(const Model& base, const std::vector<std::string>& names
   const RoleScope role(MemoryRole::EditMemory);
   EditedModel edited;
   for (const std::string& name : names) {
-    const at::Tensor W = base.weights.at(name).detach();
+    const at::Tensor W = inFp32(base.weights.at(name).detach());
     const auto sum = accumulated.find(name);
     edited.weights.emplace(name, (sum == accumulated.end() ? W : W + sum->second).set_requires_grad(tracked));
   }
