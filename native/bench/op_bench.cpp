@@ -36,10 +36,10 @@ struct Way {
   std::function<void()> run;
 };
 
-/// What a case is made of exists only while it runs. `facts` are figures beside times, as members of JSON.
+/// What a case is made of exists only while it runs.
 struct Case {
   std::string name;
-  std::function<std::vector<Way>(std::string& facts)> prepare;
+  std::function<std::vector<Way>()> prepare;
 };
 
 Way under(Kernels policy, std::function<void()> run) {
@@ -62,8 +62,7 @@ at::Tensor normals(at::IntArrayRef shape, const char* name) {
 
 /// Edit selection over a memory of K rows: R queries, width H.
 Case selection(int64_t R, int64_t K, int64_t H, bool withReference) {
-  return {"select-" + std::to_string(R) + "x" + std::to_string(K) + "x" + std::to_string(H),
-          [=](std::string& facts) {
+  return {"select-" + std::to_string(R) + "x" + std::to_string(K) + "x" + std::to_string(H), [=] {
             const double scale = 1.0 / std::sqrt(static_cast<double>(H));
             const at::Tensor q = normals({1, R, H}, "q");
             const at::Tensor rows = normals({1, K, H}, "rows");
@@ -72,14 +71,6 @@ Case selection(int64_t R, int64_t K, int64_t H, bool withReference) {
             if (withReference) {
               ways.push_back(
                   under(Kernels::Reference, [=] { crossAttention(q, rows, scale, {.argmax = true}); }));
-            }
-            if (device().is_cpu()) {
-              const Int8Rows codes = quantiseRows(rows[0]);
-              const at::Tensor exact = crossAttention(q, rows, scale, {.argmax = true}).argmax_nR;
-              const at::Tensor coded = crossAttentionInt8(q[0], rows[0], codes, scale).argmax_nR;
-              facts = "\"int8Top1Equal\": " +
-                      std::to_string(coded.eq(exact).to(at::kDouble).mean().item<double>());
-              ways.push_back({"int8", [=] { crossAttentionInt8(q[0], rows[0], codes, scale); }});
             }
             // The two matrix products alone, in blocks that fit a cache as well.
             ways.push_back({"products", [=] {
@@ -100,8 +91,7 @@ Case selection(int64_t R, int64_t K, int64_t H, bool withReference) {
 
 /// Edit selection as a training step has it: n episodes of K edits, 2K inputs each, forward and backward.
 Case training(int64_t n, int64_t K, int64_t H) {
-  return {"select-training-" + std::to_string(n) + "x" + std::to_string(K) + "x" + std::to_string(H),
-          [=](std::string&) {
+  return {"select-training-" + std::to_string(n) + "x" + std::to_string(K) + "x" + std::to_string(H), [=] {
             const auto step = [=] {
               const at::Tensor q = normals({n, 2 * K, H}, "q").requires_grad_();
               const at::Tensor rows = normals({n, K, H}, "rows").requires_grad_();
@@ -117,7 +107,7 @@ Case training(int64_t n, int64_t K, int64_t H) {
 
 /// The loss of N target tokens and its gradient for the states, behind a frozen head.
 Case tokenLoss(int64_t N, int64_t D, int64_t V) {
-  return {"nll-" + std::to_string(N) + "x" + std::to_string(D) + "x" + std::to_string(V), [=](std::string&) {
+  return {"nll-" + std::to_string(N) + "x" + std::to_string(D) + "x" + std::to_string(V), [=] {
             const at::Tensor h_ND = normals({N, D}, "h");
             const Head head = {normals({V, D}, "head").mul_(0.05), 1, {}};
             const at::Tensor labels = at::arange(N).mul(97).remainder(V).to(device());
@@ -143,7 +133,7 @@ Case tokenLoss(int64_t N, int64_t D, int64_t V) {
 
 /// The divergence of N target tokens of two models and its gradient for one side's states, behind frozen heads.
 Case tokenDivergence(int64_t N, int64_t D, int64_t V) {
-  return {"kl-" + std::to_string(N) + "x" + std::to_string(D) + "x" + std::to_string(V), [=](std::string&) {
+  return {"kl-" + std::to_string(N) + "x" + std::to_string(D) + "x" + std::to_string(V), [=] {
             const at::Tensor p_ND = normals({N, D}, "p"), q_ND = normals({N, D}, "q");
             const Head head = {normals({V, D}, "head").mul_(0.05), 1, {}};
             const at::Tensor weight = at::full({N}, 1.0 / static_cast<double>(N), q_ND.options());
@@ -168,7 +158,7 @@ Case tokenDivergence(int64_t N, int64_t D, int64_t V) {
 /// The divergence alone, of logits that are there: its value, then its value and gradient within a graph.
 Case divergence(int64_t N, int64_t V, bool withGradient) {
   const std::string name = withGradient ? "kl-graph-" : "kl-value-";
-  return {name + std::to_string(N) + "x" + std::to_string(V), [=](std::string&) {
+  return {name + std::to_string(N) + "x" + std::to_string(V), [=] {
             const at::Tensor p_NV = normals({N, V}, "p"), q_NV = normals({N, V}, "q");
             q_NV.set_requires_grad(withGradient);
             const auto run = [=] {
@@ -182,8 +172,7 @@ Case divergence(int64_t N, int64_t V, bool withGradient) {
 /// SEPROG's prompt network up to the input of a decoder, [B, P + T, D], forward and backward for its four tensors and
 /// its own input: B inputs, H edit width, P prompt rows, T tokens behind them, D embedding width.
 Case promptNetwork(int64_t B, int64_t H, int64_t P, int64_t T, int64_t D) {
-  return {"prompt-" + std::to_string(B) + "x" + std::to_string(H) + "x" + std::to_string(P * D),
-          [=](std::string&) {
+  return {"prompt-" + std::to_string(B) + "x" + std::to_string(H) + "x" + std::to_string(P * D), [=] {
             const auto leaf = [](at::IntArrayRef shape, const char* name) {
               return normals(shape, name).mul_(0.05).requires_grad_();
             };
@@ -264,8 +253,7 @@ void measure(const Way& way, Times& times) {
 }
 
 void runCase(const Case& one, int rounds) {
-  std::string facts;
-  const std::vector<Way> ways = one.prepare(facts);
+  const std::vector<Way> ways = one.prepare();
   std::vector<Times> times(ways.size());
   for (const Way& way : ways) way.run();  // warm
   for (int round = 0; round < rounds; ++round) {
@@ -273,7 +261,7 @@ void runCase(const Case& one, int rounds) {
   }
   for (size_t w = 0; w < ways.size(); ++w) {
     const Times& own = times[w];
-    std::string more = facts.empty() ? "" : ", " + facts;
+    std::string more;
     if (!own.deviceMs.empty()) more += ", \"medianDeviceMs\": " + std::to_string(median(own.deviceMs));
     std::printf(
         "{\"case\": \"%s\", \"way\": \"%s\", \"cpuMs\": %.2f, \"medianCpuMs\": %.2f, \"wallMs\": %.2f, "

@@ -214,38 +214,6 @@ TEST(CrossAttention, OnAPlannedDeviceItTakesTheBuffersAndNothingElse) {
   }
 }
 
-TEST(Int8, CodesAreWithinHalfAStep) {
-  const at::Tensor rows = normals({50, 37}, "rows");
-  const Int8Rows codes = quantiseRows(rows);
-  const at::Tensor error = codes.codes_KH.to(at::kFloat).mul(codes.scale_K.unsqueeze(1)).sub(rows).abs();
-  EXPECT_LE(error.div(codes.scale_K.unsqueeze(1)).max().item<float>(), 0.5001f);
-  EXPECT_EQ(codes.codes_KH.abs().amax().item<int>(), 127);
-  EXPECT_EQ(quantiseRows(at::zeros({1, 4})).codes_KH.abs().sum().item<int64_t>(), 0);
-}
-
-TEST(Int8, TheBestRowIsTheExactOne) {
-  const at::Tensor rows = normals({6000, 64}, "rows"), q = normals({200, 64}, "q");
-  const CrossAttention got = crossAttentionInt8(q, rows, quantiseRows(rows), 0.125);
-  const CrossAttention exact = crossAttention(q.unsqueeze(0), rows.unsqueeze(0), 0.125, {.argmax = true});
-  EXPECT_TRUE(got.argmax_nR.equal(exact.argmax_nR));
-  // Weights of rows that are not weighed again carry the codes' error, here about 1 %.
-  EXPECT_LT(distance(got.h_nRH, exact.h_nRH), 0.02 * exact.h_nRH.abs().max().item<double>());
-}
-
-TEST(Int8, WhereFewRowsMatterTheAnswerIsExact) {
-  const at::Tensor rows = normals({3000, 64}, "rows"), q = rows.narrow(0, 500, 40) * 3;
-  const CrossAttention got = crossAttentionInt8(q, rows, quantiseRows(rows), 0.125);
-  const CrossAttention exact = crossAttention(q.unsqueeze(0), rows.unsqueeze(0), 0.125, {.argmax = true});
-  EXPECT_TRUE(got.argmax_nR.equal(exact.argmax_nR));
-  EXPECT_LT(distance(got.h_nRH, exact.h_nRH), 1e-4);
-}
-
-TEST(Int8, FewerRowsThanAreWeighedAgain) {
-  const at::Tensor rows = normals({3, 16}, "rows"), q = normals({2, 16}, "q");
-  const CrossAttention got = crossAttentionInt8(q, rows, quantiseRows(rows), 0.25);
-  EXPECT_LT(distance(got.h_nRH, crossAttention(q.unsqueeze(0), rows.unsqueeze(0), 0.25).h_nRH), 1e-5);
-}
-
 struct NllCase {
   int64_t N, V;
   double scale;

@@ -6,8 +6,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "int8_rows.h"
-
 namespace seprog {
 
 struct CrossAttentionWants {
@@ -32,11 +30,5 @@ CrossAttention crossAttention(const at::Tensor& q_nRH, const at::Tensor& rows_nK
 /// The definition, in libtorch's own ops.
 CrossAttention crossAttentionReference(const at::Tensor& q_nRH, const at::Tensor& rows_nKH, double scale,
                                        CrossAttentionWants wants = {});
-
-/// Without a graph, one group, over the 8-bit codes of `rows_KH`: a third of the time of the first product and a
-/// quarter of its traffic. Each query's `best` rows by code are weighed again by their exact products; the others
-/// enter with the weight and the value of their codes. h and arg-max; α is not available.
-CrossAttention crossAttentionInt8(const at::Tensor& q_RH, const at::Tensor& rows_KH, const Int8Rows& codes,
-                                  double scale, int64_t best = 32);
 
 }  // namespace seprog
