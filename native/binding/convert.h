@@ -41,6 +41,8 @@ Napi::Value fromInts(Napi::Env env, const std::vector<int32_t>& values);
 Napi::Object fromTokenRows(Napi::Env env, const TokenRows& rows);
 Napi::Object fromTokenScores(Napi::Env env, const TokenScores& scores);
 Napi::Object fromGeneration(Napi::Env env, const Generation& generation);
+/// A generation that holds the scores too.
+Napi::Object fromReplies(Napi::Env env, const Replies& replies);
 Napi::Object fromFigures(Napi::Env env, const Figures& figures);
 Napi::Object fromMeasurement(Napi::Env env, const Measurement& measurement);
 

@@ -68,6 +68,12 @@ void setScope(Napi::Object object, const ScopeDecision& scope) {
   object.Set("scope", decision);
 }
 
+void setScores(Napi::Object object, const TokenScores& scores) {
+  object.Set("logProb", fromFloats(object.Env(), scores.logProb));
+  object.Set("argmax", fromInts(object.Env(), scores.argmax));
+  object.Set("rowLoss", fromFloats(object.Env(), scores.rowLoss));
+}
+
 }  // namespace
 
 Napi::Value fromFloats(Napi::Env env, const std::vector<float>& values) {
@@ -91,9 +97,7 @@ Napi::Object fromTokenRows(Napi::Env env, const TokenRows& rows) {
 
 Napi::Object fromTokenScores(Napi::Env env, const TokenScores& scores) {
   auto object = Napi::Object::New(env);
-  object.Set("logProb", fromFloats(env, scores.logProb));
-  object.Set("argmax", fromInts(env, scores.argmax));
-  object.Set("rowLoss", fromFloats(env, scores.rowLoss));
+  setScores(object, scores);
   setScope(object, scores.scope);
   return object;
 }
@@ -102,6 +106,12 @@ Napi::Object fromGeneration(Napi::Env env, const Generation& generation) {
   auto object = Napi::Object::New(env);
   object.Set("tokens", fromTokenRows(env, generation.tokens));
   setScope(object, generation.scope);
+  return object;
+}
+
+Napi::Object fromReplies(Napi::Env env, const Replies& replies) {
+  Napi::Object object = fromGeneration(env, replies.generation);
+  setScores(object, replies.scores);
   return object;
 }
 

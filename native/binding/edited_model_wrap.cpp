@@ -9,6 +9,7 @@ Napi::Function EditedModelWrap::define(Napi::Env env) {
       env, kClassName,
       {InstanceMethod("score", &EditedModelWrap::score), InstanceMethod("compare", &EditedModelWrap::compare),
        InstanceMethod("generate", &EditedModelWrap::generate),
+       InstanceMethod("answer", &EditedModelWrap::answer),
        InstanceMethod("dispose", &EditedModelWrap::dispose),
        InstanceAccessor("disposed", &EditedModelWrap::disposed, nullptr)});
 }

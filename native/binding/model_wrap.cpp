@@ -38,8 +38,8 @@ Napi::Function ModelWrap::define(Napi::Env env) {
   return DefineClass(
       env, kClassName,
       {InstanceMethod("score", &ModelWrap::score), InstanceMethod("compare", &ModelWrap::compare),
-       InstanceMethod("generate", &ModelWrap::generate), InstanceMethod("save", &ModelWrap::save),
-       InstanceMethod("dispose", &ModelWrap::dispose),
+       InstanceMethod("generate", &ModelWrap::generate), InstanceMethod("answer", &ModelWrap::answer),
+       InstanceMethod("save", &ModelWrap::save), InstanceMethod("dispose", &ModelWrap::dispose),
        InstanceAccessor("disposed", &ModelWrap::disposed, nullptr),
        InstanceAccessor("info", &ModelWrap::info, nullptr)});
 }
@@ -63,6 +63,7 @@ ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : ScorerHandle(info) {
 }
 
 std::shared_ptr<ModelContent> ModelWrap::describeContent(Model model) {
+  model.encodings = std::make_shared<EncodingMemo>();
   const auto shared = std::make_shared<const Model>(std::move(model));
   return std::make_shared<ModelContent>(ModelContent{.model = shared,
                                                      .scorer = baseScorer(shared),

@@ -22,6 +22,8 @@ CallOptions readAnswerOptions(const Napi::Value& value, RowNotes& notes,
       notes.gold = toInts(member, "options.goldEdits");
     } else if (key == "views") {
       notes.views = toRowViews(member, "options.views");
+    } else if (key == "encodingBytes") {
+      notes.encodingBytes = toInteger(member, "options.encodingBytes");
     } else {
       return false;
     }
@@ -43,6 +45,20 @@ Sampling readSampling(Options options) {
              Json(sample.temperature).dump());
   }
   return sample;
+}
+
+/// Options of a call that generates.
+CallOptions readGenerateOptions(const Napi::Value& value, RowNotes& notes, GenerateOptions& generation) {
+  CallOptions options = readAnswerOptions(value, notes, [&](Options& own) {
+    generation.maxNewTokens = own.integer("maxNewTokens", generation.maxNewTokens);
+    generation.stopAtEnd = own.boolean("stopAtEnd", generation.stopAtEnd);
+    if (own.has("sample")) generation.sample = readSampling(own.child("sample"));
+  });
+  if (generation.maxNewTokens < 1) {
+    fail(ErrorCode::ConfigInvalid, "expected 1 or more for `options.maxNewTokens` but received " +
+                                       std::to_string(generation.maxNewTokens));
+  }
+  return options;
 }
 
 }  // namespace
@@ -81,20 +97,24 @@ Napi::Value startGenerate(const Napi::CallbackInfo& info, Channel& channel, std:
   auto source = toTokenRows(info[0], "source");
   GenerateOptions generation;
   RowNotes notes;
-  const CallOptions options = readAnswerOptions(info[1], notes, [&](Options& own) {
-    generation.maxNewTokens = own.integer("maxNewTokens", generation.maxNewTokens);
-    generation.stopAtEnd = own.boolean("stopAtEnd", generation.stopAtEnd);
-    if (own.has("sample")) generation.sample = readSampling(own.child("sample"));
-  });
-  if (generation.maxNewTokens < 1) {
-    fail(ErrorCode::ConfigInvalid, "expected 1 or more for `options.maxNewTokens` but received " +
-                                       std::to_string(generation.maxNewTokens));
-  }
+  const CallOptions options = readGenerateOptions(info[1], notes, generation);
   return start(
       info.Env(), channel, options,
       [scorer = std::move(scorer), source = std::move(source), notes = std::move(notes),
        generation](JobContext& context) { return scorer->generate(source, notes, generation, context); },
       &fromGeneration);
+}
+
+Napi::Value startAnswer(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer) {
+  auto batch = toPairRows(info[0], "batch");
+  RowNotes notes;
+  GenerateOptions generation;
+  const CallOptions options = readGenerateOptions(info[1], notes, generation);
+  return start(
+      info.Env(), channel, options,
+      [scorer = std::move(scorer), batch = std::move(batch), notes = std::move(notes),
+       generation](JobContext& context) { return scorer->answer(batch, notes, generation, context); },
+      &fromReplies);
 }
 
 }  // namespace seprog::binding

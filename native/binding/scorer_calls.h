@@ -17,6 +17,7 @@ std::shared_ptr<Scorer> toScorer(const Napi::Value& value, const Channel& channe
 Napi::Value startScore(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer);
 Napi::Value startCompare(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer);
 Napi::Value startGenerate(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer);
+Napi::Value startAnswer(const Napi::CallbackInfo& info, Channel& channel, std::shared_ptr<Scorer> scorer);
 
 /// A handle whose content has a `scorer`.
 template <typename Self, typename Content>
@@ -28,6 +29,7 @@ class ScorerHandle : public Handle<Self, Content> {
   Napi::Value score(const Napi::CallbackInfo& info) { return run(info, &startScore); }
   Napi::Value compare(const Napi::CallbackInfo& info) { return run(info, &startCompare); }
   Napi::Value generate(const Napi::CallbackInfo& info) { return run(info, &startGenerate); }
+  Napi::Value answer(const Napi::CallbackInfo& info) { return run(info, &startAnswer); }
 
  private:
   using Start = Napi::Value (*)(const Napi::CallbackInfo&, Channel&, std::shared_ptr<Scorer>);

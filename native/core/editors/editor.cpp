@@ -20,6 +20,11 @@ void checkNotes(const RowNotes& notes, int64_t rows) {
   demandRows(notes.views.counterfactual, "counterfactual");
 }
 
+Replies Scorer::answer(const PairRows& batch, const RowNotes& notes, const GenerateOptions& options,
+                       JobContext& context) const {
+  return {generate(batch.source, notes, options, context), score(batch, notes, context)};
+}
+
 Figures Editor::calibrate(const EpisodeBatch&, JobContext&) {
   fail(ErrorCode::Unsupported,
        "expected an editor whose start depends on data for `calibrate` but received one of kind " + kind() +

@@ -37,6 +37,8 @@ struct RowNotes {
       : gold(std::move(goldEdits)), views(std::move(rowViews)) {}
   GoldEdits gold;
   RowViews views;
+  /// Encoder outputs of the base that may be kept from call to call, and used; 0: none (models/encoding_memo.h).
+  int64_t encodingBytes = 0;
 };
 /// Throws DATA_INVALID when there are gold edits or views but not one a row.
 void checkNotes(const RowNotes& notes, int64_t rows);
@@ -57,6 +59,12 @@ struct Generation {
   ScopeDecision scope;
 };
 
+/// What the two protocols say to the same rows: free generation, and teacher forcing on given targets.
+struct Replies {
+  Generation generation;
+  TokenScores scores;
+};
+
 /// Anything that answers: a base model, an overlay, a router, a prefixed model. Immutable from outside. Notes that
 /// one does not read are ignored; gold edits that one needs and misses are DATA_INVALID.
 class Scorer {
@@ -69,6 +77,9 @@ class Scorer {
                                   JobContext& context) const = 0;
   virtual Generation generate(const TokenRows& source, const RowNotes& notes, const GenerateOptions& options,
                               JobContext& context) const = 0;
+  /// generate() and score() of the same rows, to the same bits. What encodes does so once.
+  virtual Replies answer(const PairRows& batch, const RowNotes& notes, const GenerateOptions& options,
+                         JobContext& context) const;
   /// What making it took and found; empty for scorers that are made in one go.
   virtual Figures editFigures() const { return {}; }
 

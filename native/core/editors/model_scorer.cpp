@@ -2,12 +2,12 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/log_softmax.h>
 
 #include <algorithm>
 #include <numeric>
 
 #include "../error.h"
+#include "../ops/masked_kl/masked_kl.h"
 #include "../train/losses.h"
 
 namespace seprog {
@@ -23,15 +23,21 @@ ModelScorer::ModelScorer(std::shared_ptr<const Model> original, Weights weights,
     : original_(std::move(original)),
       model_{original_->architecture, std::move(weights), original_->device},
       madeBy_(std::move(madeBy)),
-      editFigures_(std::move(editFigures)) {}
+      editFigures_(std::move(editFigures)) {
+  if (madeBy_.empty()) model_.encodings = original_->encodings;
+}
 
 TokenScores ModelScorer::score(const PairRows& batch, const RowNotes& notes, JobContext& context) const {
   at::NoGradGuard noGrad;
   checkNotes(notes, batch.rows());
+  const Targets targets = targetsOf(batch, model_);
+  return scoreEncoded(batch, targets, encode(batch.source, notes, context), context);
+}
+
+TokenScores ModelScorer::scoreEncoded(const PairRows& batch, const Targets& targets, const Encoded& encoded,
+                                      JobContext& context) const {
   TokenScores scores;
   prepareScores(batch, scores);
-  const Targets targets = targetsOf(batch, model_);
-  const Encoded encoded = encode(batch.source, context);
   const auto phase = context.phase("decode");
   std::vector<int64_t> places(batch.target.ids.size());
   std::iota(places.begin(), places.end(), 0);
@@ -46,7 +52,7 @@ at::Tensor ModelScorer::targetLogits(const PairRows& batch, const RowNotes& note
   at::NoGradGuard noGrad;
   checkNotes(notes, batch.rows());
   const Targets targets = targetsOf(batch, model_);
-  const Encoded encoded = encode(batch.source, context);
+  const Encoded encoded = encode(batch.source, notes, context);
   const auto phase = context.phase("decode");
   return model_.architecture->targetLogits(model_.weights, encoded, targets, {});
 }
@@ -55,14 +61,33 @@ Generation ModelScorer::generate(const TokenRows& source, const RowNotes& notes,
                                  const GenerateOptions& options, JobContext& context) const {
   at::NoGradGuard noGrad;
   checkNotes(notes, source.rows());
-  const Encoded encoded = encode(source, context);
+  return generateEncoded(encode(source, notes, context), options, context);
+}
+
+Generation ModelScorer::generateEncoded(const Encoded& encoded, const GenerateOptions& options,
+                                        JobContext& context) const {
   const auto phase = context.phase("decode");
   return {generateTokens(*model_.architecture, model_.weights, encoded, {}, options, context), {}};
 }
 
-Encoded ModelScorer::encode(const TokenRows& source, JobContext& context) const {
+Replies ModelScorer::answer(const PairRows& batch, const RowNotes& notes, const GenerateOptions& options,
+                            JobContext& context) const {
+  const at::NoGradGuard noGrad;
+  checkNotes(notes, batch.rows());
+  const Targets targets = targetsOf(batch, model_);
+  const Encoded encoded = encode(batch.source, notes, context);
+  return {generateEncoded(encoded, options, context), scoreEncoded(batch, targets, encoded, context)};
+}
+
+Encoded ModelScorer::encode(const TokenRows& source, const RowNotes& notes, JobContext& context) const {
   const auto phase = context.phase("encode");
-  return model_.architecture->encodeForAnswers(model_.weights, sourceOf(source, model_));
+  if (!model_.architecture->answersFromStates()) return {sourceOf(source, model_), {}};
+  return encodeRows(model_, source, notes.encodingBytes);
+}
+
+Encoded encodeRows(const Model& model, const TokenRows& source, int64_t encodingBytes) {
+  if (encodingBytes > 0 && model.encodings) return model.encodings->encode(model, source, encodingBytes);
+  return model.architecture->encode(model.weights, sourceOf(source, model));
 }
 
 TokenBatch sourceOf(const TokenRows& source, const Model& model) {
@@ -138,9 +163,9 @@ std::vector<float> compareScorers(const Scorer& reference, const Scorer& edited,
   divergence.reserve(n);
   for (int64_t first = 0; first < n; first += rows) {
     const int64_t count = std::min(rows, n - first);
-    const at::Tensor p = at::log_softmax(reference_NV.narrow(0, first, count), 1);
-    const at::Tensor q = at::log_softmax(edited_NV.narrow(0, first, count), 1);
-    const at::Tensor kl = (p.exp() * (p - q)).sum(1).to(at::kCPU).contiguous();
+    const at::Tensor kl = maskedKl(reference_NV.narrow(0, first, count), edited_NV.narrow(0, first, count))
+                              .to(at::kCPU, at::kFloat)
+                              .contiguous();
     divergence.insert(divergence.end(), kl.const_data_ptr<float>(), kl.const_data_ptr<float>() + count);
   }
   return divergence;

@@ -11,6 +11,8 @@ namespace seprog {
 
 /// The token batch of a source side, checked against the model's vocabulary.
 TokenBatch sourceOf(const TokenRows& source, const Model& model);
+/// Encoder output of a source side; of kept rows without computing, where the model keeps any.
+Encoded encodeRows(const Model& model, const TokenRows& source, int64_t encodingBytes);
 /// Targets of a batch. Throws DATA_INVALID when sources and targets are not of one number.
 Targets targetsOf(const PairRows& batch, const Model& model);
 
@@ -36,10 +38,16 @@ class ModelScorer : public Scorer {
   at::Tensor targetLogits(const PairRows& batch, const RowNotes& notes, JobContext& context) const override;
   Generation generate(const TokenRows& source, const RowNotes& notes, const GenerateOptions& options,
                       JobContext& context) const override;
+  Replies answer(const PairRows& batch, const RowNotes& notes, const GenerateOptions& options,
+                 JobContext& context) const override;
   Figures editFigures() const override { return editFigures_; }
 
  private:
-  Encoded encode(const TokenRows& source, JobContext& context) const;
+  Encoded encode(const TokenRows& source, const RowNotes& notes, JobContext& context) const;
+  TokenScores scoreEncoded(const PairRows& batch, const Targets& targets, const Encoded& encoded,
+                           JobContext& context) const;
+  Generation generateEncoded(const Encoded& encoded, const GenerateOptions& options,
+                             JobContext& context) const;
 
   std::shared_ptr<const Model> original_;
   Model model_;

@@ -21,9 +21,9 @@ PrefixedScorer::PrefixedScorer(std::shared_ptr<const Model> base, Model answerin
       gate_(gate),
       editFigures_(std::move(editFigures)) {}
 
-Encoded PrefixedScorer::encode(const TokenRows& source, JobContext& context) const {
+Encoded PrefixedScorer::encode(const TokenRows& source, const RowNotes& notes, JobContext& context) const {
   const auto phase = context.phase("encode");
-  return answering_.architecture->encode(answering_.weights, sourceOf(source, answering_));
+  return encodeRows(answering_, source, notes.encodingBytes);
 }
 
 void PrefixedScorer::checkOracle(const GoldEdits& gold, int64_t rows) const {
@@ -143,12 +143,19 @@ void PrefixedScorer::eachShare(const Decision& decision, const Encoded& encoded,
 
 TokenScores PrefixedScorer::score(const PairRows& batch, const RowNotes& notes, JobContext& context) const {
   at::NoGradGuard noGrad;
-  TokenScores scores;
-  prepareScores(batch, scores);
-  const Targets all = targetsOf(batch, answering_);
-  const Encoded encoded = encode(batch.source, context);
+  const Targets targets = targetsOf(batch, answering_);
+  const Encoded encoded = encode(batch.source, notes, context);
   Decision decision = decide(encoded, notes, context);
   context.checkCancelled();
+  TokenScores scores = scoreShares(batch, targets, decision, encoded, context);
+  scores.scope = std::move(decision.scope);
+  return scores;
+}
+
+TokenScores PrefixedScorer::scoreShares(const PairRows& batch, const Targets& all, const Decision& decision,
+                                        const Encoded& encoded, JobContext& context) const {
+  TokenScores scores;
+  prepareScores(batch, scores);
   const auto phase = context.phase("decode");
   eachShare(decision, encoded, [&](const Share& share, const Encoded& part) {
     const Targets targets = all.select(rowIndices(share.rows, base_->device));
@@ -166,7 +173,6 @@ TokenScores PrefixedScorer::score(const PairRows& batch, const RowNotes& notes, 
     }
   });
   sumRows(batch, scores);
-  scores.scope = std::move(decision.scope);
   return scores;
 }
 
@@ -174,7 +180,7 @@ at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, const RowNotes& n
                                         JobContext& context) const {
   at::NoGradGuard noGrad;
   const Targets all = targetsOf(batch, answering_);
-  const Encoded encoded = encode(batch.source, context);
+  const Encoded encoded = encode(batch.source, notes, context);
   const Decision decision = decide(encoded, notes, context);
   context.checkCancelled();
   const auto phase = context.phase("decode");
@@ -196,11 +202,17 @@ at::Tensor PrefixedScorer::targetLogits(const PairRows& batch, const RowNotes& n
 Generation PrefixedScorer::generate(const TokenRows& source, const RowNotes& notes,
                                     const GenerateOptions& options, JobContext& context) const {
   at::NoGradGuard noGrad;
-  const Encoded encoded = encode(source, context);
+  const Encoded encoded = encode(source, notes, context);
   Decision decision = decide(encoded, notes, context);
   context.checkCancelled();
+  TokenRows tokens = generateShares(decision, encoded, options, context);
+  return {std::move(tokens), std::move(decision.scope)};
+}
+
+TokenRows PrefixedScorer::generateShares(const Decision& decision, const Encoded& encoded,
+                                         const GenerateOptions& options, JobContext& context) const {
   const auto phase = context.phase("decode");
-  GatheredAnswers answers(source.rows());
+  GatheredAnswers answers(encoded.h_BSD.size(0));
   eachShare(decision, encoded, [&](const Share& share, const Encoded& part) {
     const auto start = [&](const Prompt& prompt) {
       return answering_.architecture->startDecode(answering_.weights, part, prompt);
@@ -209,7 +221,22 @@ Generation PrefixedScorer::generate(const TokenRows& source, const RowNotes& not
     if (share.logit_R.defined()) state = mixDecoding(std::move(state), start({}), share.logit_R);
     answers.put(share.rows, generateTokens(*answering_.architecture, *state, part.source, options, context));
   });
-  return {answers.take(), std::move(decision.scope)};
+  return answers.take();
+}
+
+Replies PrefixedScorer::answer(const PairRows& batch, const RowNotes& notes, const GenerateOptions& options,
+                               JobContext& context) const {
+  const at::NoGradGuard noGrad;
+  const Targets targets = targetsOf(batch, answering_);
+  const Encoded encoded = encode(batch.source, notes, context);
+  const Decision decision = decide(encoded, notes, context);
+  context.checkCancelled();
+  Replies replies;
+  replies.generation = {generateShares(decision, encoded, options, context), decision.scope};
+  context.checkCancelled();
+  replies.scores = scoreShares(batch, targets, decision, encoded, context);
+  replies.scores.scope = decision.scope;
+  return replies;
 }
 
 }  // namespace seprog

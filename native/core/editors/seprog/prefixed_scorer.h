@@ -30,6 +30,8 @@ class PrefixedScorer : public Scorer {
   at::Tensor targetLogits(const PairRows& batch, const RowNotes& notes, JobContext& context) const override;
   Generation generate(const TokenRows& source, const RowNotes& notes, const GenerateOptions& options,
                       JobContext& context) const override;
+  Replies answer(const PairRows& batch, const RowNotes& notes, const GenerateOptions& options,
+                 JobContext& context) const override;
   Figures editFigures() const override { return editFigures_; }
 
   const EditMemory& memory() const { return *memory_; }
@@ -47,12 +49,17 @@ class PrefixedScorer : public Scorer {
     ScopeDecision scope;
     std::vector<Share> shares;  // every row is in one
   };
-  Encoded encode(const TokenRows& source, JobContext& context) const;
+  Encoded encode(const TokenRows& source, const RowNotes& notes, JobContext& context) const;
   /// Of one batch: h [1, B, H], arg-max [1, B].
   CrossAttention select(const at::Tensor& b_BDb, const at::Tensor& H_KH, const GoldEdits& gold) const;
   bool isPrompted(float logit, int32_t gold) const;
   void checkOracle(const GoldEdits& gold, int64_t rows) const;
   Decision decide(const Encoded& encoded, const RowNotes& notes, JobContext& context) const;
+
+  TokenScores scoreShares(const PairRows& batch, const Targets& targets, const Decision& decision,
+                          const Encoded& encoded, JobContext& context) const;
+  TokenRows generateShares(const Decision& decision, const Encoded& encoded, const GenerateOptions& options,
+                           JobContext& context) const;
 
   /// Calls answer(share, encoded rows) for each share.
   template <typename Answer>

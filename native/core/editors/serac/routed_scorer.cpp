@@ -121,19 +121,25 @@ RoutedScorer::Decision RoutedScorer::decide(const TokenRows& source, const RowVi
   return decision;
 }
 
-void RoutedScorer::eachShare(const Decision& decision, const TokenRows& source, JobContext& context,
-                             const Answer& answer) const {
+void RoutedScorer::eachShare(const Decision& decision, const TokenRows& source, const RowNotes& notes,
+                             JobContext& context, const Answer& answer) const {
   const auto encoded = [&](const Model& model, const TokenBatch& rows) {
     const auto phase = context.phase("encode");
     return model.architecture->encodeForAnswers(model.weights, rows);
+  };
+  const bool keeps = notes.encodingBytes > 0 && base_->encodings && base_->architecture->answersFromStates();
+  const auto kept = [&](const std::vector<int64_t>& rows) {
+    const auto phase = context.phase("encode");
+    return encodeRows(*base_, pick(source, rows), notes.encodingBytes);
   };
   const TokenBatch all = sourceOf(source, *base_);
   for (const Share& share : decision.shares) {
     context.checkCancelled();
     const bool byBase = share.behindEdits.rows() == 0;
     Encoded plain;
-    if (byBase || share.logit_R.defined())
-      plain = encoded(*base_, all.select(rowIndices(share.rows, base_->device)));
+    if (byBase || share.logit_R.defined()) {
+      plain = keeps ? kept(share.rows) : encoded(*base_, all.select(rowIndices(share.rows, base_->device)));
+    }
     if (byBase) {
       const auto phase = context.phase("decode");
       answer(share, *base_, plain, nullptr);
@@ -153,23 +159,29 @@ TokenScores RoutedScorer::score(const PairRows& batch, const RowNotes& notes, Jo
   prepareScores(batch, scores);
   const Targets all = targetsOf(batch, *base_);
   Decision decision = decide(batch.source, notes.views, context);
-  eachShare(decision, batch.source, context,
+  eachShare(decision, batch.source, notes, context,
             [&](const Share& share, const Model& model, const Encoded& rows, const Encoded* plain) {
-              const Targets targets = all.select(rowIndices(share.rows, base_->device));
-              const std::vector<int64_t> places = placesOf(share.rows, batch.target);
-              const at::Tensor states_ND = model.architecture->targetStates(model.weights, rows, targets, {});
-              if (plain == nullptr) {
-                scoreStates(model, states_ND, targets, places, scores);
-                return;
-              }
-              const Architecture& family = *base_->architecture;
-              scoreMixed(model.architecture->head(model.weights), states_ND, family.head(base_->weights),
-                         family.targetStates(base_->weights, *plain, targets, {}),
-                         share.logit_R.index_select(0, targets.rowOf_N), targets, places, scores);
+              scoreShare(share, model, rows, plain, all, batch.target, scores);
             });
   sumRows(batch, scores);
   scores.scope = std::move(decision.scope);
   return scores;
+}
+
+void RoutedScorer::scoreShare(const Share& share, const Model& model, const Encoded& rows,
+                              const Encoded* plain, const Targets& all, const TokenRows& target,
+                              TokenScores& scores) const {
+  const Targets targets = all.select(rowIndices(share.rows, base_->device));
+  const std::vector<int64_t> places = placesOf(share.rows, target);
+  const at::Tensor states_ND = model.architecture->targetStates(model.weights, rows, targets, {});
+  if (plain == nullptr) {
+    scoreStates(model, states_ND, targets, places, scores);
+    return;
+  }
+  const Architecture& family = *base_->architecture;
+  scoreMixed(model.architecture->head(model.weights), states_ND, family.head(base_->weights),
+             family.targetStates(base_->weights, *plain, targets, {}),
+             share.logit_R.index_select(0, targets.rowOf_N), targets, places, scores);
 }
 
 at::Tensor RoutedScorer::targetLogits(const PairRows& batch, const RowNotes& notes,
@@ -179,7 +191,7 @@ at::Tensor RoutedScorer::targetLogits(const PairRows& batch, const RowNotes& not
   const Targets all = targetsOf(batch, *base_);
   const Decision decision = decide(batch.source, notes.views, context);
   GatheredLogits gathered(batch.target);
-  eachShare(decision, batch.source, context,
+  eachShare(decision, batch.source, notes, context,
             [&](const Share& share, const Model& model, const Encoded& rows, const Encoded* plain) {
               const Targets targets = all.select(rowIndices(share.rows, base_->device));
               at::Tensor logits_NV = model.architecture->targetLogits(model.weights, rows, targets, {});
@@ -199,17 +211,43 @@ Generation RoutedScorer::generate(const TokenRows& source, const RowNotes& notes
   checkNotes(notes, source.rows());
   Decision decision = decide(source, notes.views, context);
   GatheredAnswers answers(source.rows());
-  eachShare(
-      decision, source, context,
-      [&](const Share& share, const Model& model, const Encoded& rows, const Encoded* plain) {
-        std::unique_ptr<DecodeState> state = model.architecture->startDecode(model.weights, rows, {});
-        if (plain != nullptr) {
-          state = mixDecoding(std::move(state), base_->architecture->startDecode(base_->weights, *plain, {}),
-                              share.logit_R);
-        }
-        answers.put(share.rows, generateTokens(*model.architecture, *state, rows.source, options, context));
-      });
+  eachShare(decision, source, notes, context,
+            [&](const Share& share, const Model& model, const Encoded& rows, const Encoded* plain) {
+              answers.put(share.rows, generateShare(share, model, rows, plain, options, context));
+            });
   return {answers.take(), std::move(decision.scope)};
+}
+
+TokenRows RoutedScorer::generateShare(const Share& share, const Model& model, const Encoded& rows,
+                                      const Encoded* plain, const GenerateOptions& options,
+                                      JobContext& context) const {
+  std::unique_ptr<DecodeState> state = model.architecture->startDecode(model.weights, rows, {});
+  if (plain != nullptr) {
+    state = mixDecoding(std::move(state), base_->architecture->startDecode(base_->weights, *plain, {}),
+                        share.logit_R);
+  }
+  return generateTokens(*model.architecture, *state, rows.source, options, context);
+}
+
+Replies RoutedScorer::answer(const PairRows& batch, const RowNotes& notes, const GenerateOptions& options,
+                             JobContext& context) const {
+  const at::NoGradGuard noGrad;
+  checkNotes(notes, batch.rows());
+  Replies replies;
+  TokenScores& scores = replies.scores;
+  prepareScores(batch, scores);
+  const Targets all = targetsOf(batch, *base_);
+  const Decision decision = decide(batch.source, notes.views, context);
+  GatheredAnswers tokens(batch.rows());
+  eachShare(decision, batch.source, notes, context,
+            [&](const Share& share, const Model& model, const Encoded& rows, const Encoded* plain) {
+              tokens.put(share.rows, generateShare(share, model, rows, plain, options, context));
+              scoreShare(share, model, rows, plain, all, batch.target, scores);
+            });
+  sumRows(batch, scores);
+  scores.scope = decision.scope;
+  replies.generation = {tokens.take(), decision.scope};
+  return replies;
 }
 
 }  // namespace seprog

@@ -41,6 +41,8 @@ class RoutedScorer : public Scorer {
   at::Tensor targetLogits(const PairRows& batch, const RowNotes& notes, JobContext& context) const override;
   Generation generate(const TokenRows& source, const RowNotes& notes, const GenerateOptions& options,
                       JobContext& context) const override;
+  Replies answer(const PairRows& batch, const RowNotes& notes, const GenerateOptions& options,
+                 JobContext& context) const override;
 
   const StoredEdits& edits() const { return edits_; }
   const std::string& madeBy() const { return madeBy_; }
@@ -64,8 +66,13 @@ class RoutedScorer : public Scorer {
 
   /// Calls answer(share, model, encoded rows, the base's encoding of mixed rows) for each share.
   using Answer = std::function<void(const Share&, const Model&, const Encoded&, const Encoded*)>;
-  void eachShare(const Decision& decision, const TokenRows& source, JobContext& context,
-                 const Answer& answer) const;
+  void eachShare(const Decision& decision, const TokenRows& source, const RowNotes& notes,
+                 JobContext& context, const Answer& answer) const;
+
+  void scoreShare(const Share& share, const Model& model, const Encoded& rows, const Encoded* plain,
+                  const Targets& all, const TokenRows& target, TokenScores& scores) const;
+  TokenRows generateShare(const Share& share, const Model& model, const Encoded& rows, const Encoded* plain,
+                          const GenerateOptions& options, JobContext& context) const;
 
   std::shared_ptr<const Model> base_;
   std::shared_ptr<const SeracModels> models_;
