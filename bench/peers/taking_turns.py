@@ -180,7 +180,9 @@ def compare(script, options, task, agree, shown, prepare=None, served=()):
         first = [side.ask("step 1") for side in sides]
         for name in agree:
             ours, theirs = first[0][name], first[-1][name]
-            if abs(ours - theirs) > 1e-3 * abs(theirs) + 1e-6:
+            # PyTorch sums the squares of a CPU tensor in fp32: its norm of 19 million normal numbers is 9e-4 too low.
+            share = 5e-3 if name == "gradNorm" else 1e-3
+            if abs(ours - theirs) > share * abs(theirs) + 1e-6:
                 raise SystemExit(f"the two sides disagree on {name}: {ours} against {theirs}")
         # Without rounds the first step is the one that counts: for steps of many minutes.
         took = [list(f["ms"]) if options.rounds == 0 else [] for f in first]
