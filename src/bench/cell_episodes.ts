@@ -6,6 +6,7 @@ import { loadDataset } from "../data/registry.js";
 import type { Dataset, EditRecord, Episode } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import { type PredictionOptions, predictBase, predictEdits } from "../training/base_predictions.js";
+import type { Answering } from "../training/recall.js";
 import { type CellTask, datasetLabel } from "./grid.js";
 import { type ContentHashes, episodesHash } from "./identity.js";
 import type { ModelChoice } from "./job.js";
@@ -18,7 +19,7 @@ export interface CellEpisodesInput {
   readonly model: ModelChoice;
   /** Data sets the editor was trained on: of a file it has not seen every record may be asked. */
   readonly known: readonly string[];
-  readonly session: Pick<Session, "base" | "codec" | "tokenizer">;
+  readonly session: Pick<Session, "codec" | "tokenizer"> & { readonly base: Answering };
   readonly contents: ContentHashes;
   /** Where the episodes of a data set and K are kept, for all methods. */
   readonly directory: string;

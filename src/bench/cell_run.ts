@@ -4,24 +4,28 @@ import { engineSpec } from "../config/editor_spec.js";
 import { scheduleName } from "../config/evaluation.js";
 import type { Episode } from "../data/types.js";
 import { type EditorSpec, hasMemory, trainingSpec, useOf } from "../editors/registry.js";
+import { agreementWithFp32 } from "../evaluation/agreement.js";
 import { type CellName, evaluateCell } from "../evaluation/cell.js";
 import { requestsWithOutScope } from "../evaluation/edit_time_questions.js";
-import type { CellResult } from "../evaluation/records.js";
+import type { CellResult, EditRecordLine } from "../evaluation/records.js";
 import { editRequests, type Subject } from "../evaluation/scorers.js";
 import { editorSubject } from "../evaluation/subject.js";
 import { writeJsonAtomically } from "../files.js";
-import type { EditedModel, Editor } from "../native/engine.js";
+import type { EditedModel, Editor, Model } from "../native/engine.js";
 import { RUN_FILES } from "../report/run_data.js";
 import { predictBase } from "../training/base_predictions.js";
 import { toBatch } from "../training/episode_source.js";
 import type { OnEvent } from "../training/events.js";
 import { readModelFigures } from "../training/model_figures.js";
 import { readTrained } from "../training/trained_editors.js";
+import { openKnownAnswers } from "./answer_cache.js";
 import { cellEpisodes } from "./cell_episodes.js";
+import { fp32Lines } from "./fp32_lines.js";
 import { datasetLabel, modelLabel } from "./grid.js";
 import { ContentHashes } from "./identity.js";
 import type { CellJob } from "./job.js";
 import { LineFile } from "./line_file.js";
+import { memoryShares } from "./memory_budget.js";
 import { receiptBasis, tokenizerHash } from "./receipt.js";
 import { openSession } from "./session.js";
 import { tuneOption } from "./tune_run.js";
@@ -39,23 +43,40 @@ export async function measureCell(
   await using session = await openSession({
     engine: job.engine,
     modelFolder: job.model.folder,
+    dtype: job.model.dtype,
     text,
     editor: written,
   });
   const { engine, base, codec } = session;
+  const { dtype = "fp32" } = job.model;
+  const onlyAnswers = dtype === "int8";
   const calls = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
-  const openEditor = async (spec: EditorSpec): Promise<Editor> => {
-    const editor = await engine.createEditor(engineSpec(spec, seed), base);
+  const openEditor = async (spec: EditorSpec, onto: Model = base): Promise<Editor> => {
+    const editor = await engine.createEditor(engineSpec(spec, seed), onto);
     if (job.editorDirectory !== null) await editor.restore(job.editorDirectory);
     return editor;
   };
-  const subjectOf = (editor: Editor, spec: EditorSpec): Subject<EditedModel> =>
-    editorSubject(editor, base, evaluation.gate, useOf(spec), hasMemory(spec));
+  const subjectOf = (editor: Editor, spec: EditorSpec, onto: Model = base): Subject<EditedModel> =>
+    editorSubject(editor, onto, evaluation.gate, useOf(spec), hasMemory(spec));
 
   const { dataset, K } = task;
   const contents = new ContentHashes();
+  const { answering, processes } = job;
+  const answers = await openKnownAnswers(engine, job.model, base, answering?.cacheDirectory ?? null);
+  const asking = {
+    known: answers,
+    memory: await memoryShares(engine, { bytes: answering?.memoryBudgetBytes, processes }),
+  };
   const { data, episodes } = await cellEpisodes(
-    { task, evaluation, model: job.model, known, session, contents, directory: job.episodesDirectory },
+    {
+      task,
+      evaluation,
+      model: job.model,
+      known,
+      session: { ...session, base: answers.over(base) },
+      contents,
+      directory: job.episodesDirectory,
+    },
     calls,
   );
   const [first] = episodes;
@@ -68,7 +89,8 @@ export async function measureCell(
     (await tuneOption(
       {
         tune: task.tune,
-        records: await predictBase(base, data.splits.validation, codec, calls),
+        records: await predictBase(answers.over(base), data.splits.validation, codec, calls),
+        ...asking,
         K,
         evaluation,
         codec,
@@ -84,10 +106,13 @@ export async function measureCell(
   const editor = await openEditor(used);
 
   // The cost of a step does not depend on the weights: a fresh editor keeps the measured one untouched.
-  const trainStep = trained && {
-    scratch: await engine.createEditor(engineSpec(trainingSpec(used), seed), base),
-    batch: await toBatch({ K, episodes: [first] }, codec),
-  };
+  const trainStep =
+    trained && !onlyAnswers
+      ? {
+          scratch: await engine.createEditor(engineSpec(trainingSpec(used), seed), base),
+          batch: await toBatch({ K, episodes: [first] }, codec),
+        }
+      : null;
   const name: CellName = {
     method: task.editor.methodName,
     variant: useOf(used).variant,
@@ -103,7 +128,8 @@ export async function measureCell(
   await rm(job.outDirectory, { recursive: true, force: true });
   await mkdir(job.outDirectory, { recursive: true });
   await using lines = await LineFile.open(join(job.outDirectory, RUN_FILES.edits));
-  const result = await evaluateCell(
+  const said: EditRecordLine[] = [];
+  const measured = await evaluateCell(
     {
       name,
       subject: subjectOf(editor, used),
@@ -112,6 +138,7 @@ export async function measureCell(
       evaluation,
       trainStep,
       requestsOf,
+      ...asking,
       tuning: tuned ? tuned.tuning : null,
       provenance: {
         modelChecksum: base.info.checksum,
@@ -120,6 +147,7 @@ export async function measureCell(
         editorFingerprint,
         device: engine.device,
         threads: engine.threads,
+        precision: dtype,
       },
       receipt: await receiptBasis(engine, {
         configHash: job.configHash,
@@ -131,9 +159,25 @@ export async function measureCell(
       }),
       processPeakBytes: async () => (await engine.memoryStats()).processPeakBytes,
     },
-    { ...calls, onLine: (line) => lines.write(line) },
+    {
+      ...calls,
+      onLine: (line) => {
+        said.push(line);
+        return lines.write(line);
+      },
+    },
   );
   await lines.complete();
+  const withFp32 = async () => {
+    await using wide = await engine.loadModel(job.model.folder, { addPadToken: true });
+    const asked = { episodes, codec, evaluation, requestsOf, memory: asking.memory };
+    const subject = subjectOf(await openEditor(used, wide), used, wide);
+    return agreementWithFp32(dtype, said, await fp32Lines({ subject, ...asked }, calls), {
+      resamples: evaluation.bootstrap.samples,
+      level: evaluation.bootstrap.level,
+    });
+  };
+  const result: CellResult = { ...measured, agreement: onlyAnswers ? await withFp32() : null };
   await writeJsonAtomically(join(job.outDirectory, RUN_FILES.result), result);
   return result;
 }

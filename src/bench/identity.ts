@@ -1,12 +1,10 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { checkpointFolders } from "../config/editor_spec.js";
 import type { EvaluationConfig } from "../config/evaluation.js";
 import { configHash } from "../config/hash.js";
+import { resolveModel } from "../config/paths.js";
 import { didYouMean } from "../config/suggest.js";
 import type { TextConfig } from "../config/suite.js";
 import { EMBEDDED_DATA } from "../data/assets.js";
@@ -14,8 +12,11 @@ import { parseDatasetSpec } from "../data/dataset_spec.js";
 import { DATASETS, expectedDatasets, officialFilesOf } from "../data/registry.js";
 import { coreSpec, editorModels, trainingSpec } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
+import type { BaseDtype } from "../models/base_dtype.js";
 import { datasetIdentity, type EditorOrigin, TRAINING_VERSION } from "../training/trained_editors.js";
 import type { CellTask, EditorTask } from "./grid.js";
+import type { ModelChoice } from "./job.js";
+import { hashFiles, modelHash } from "./model_hash.js";
 
 /** Raised when a change of the code makes cells measured before it mean something else. */
 const EVALUATION_VERSION = 2;
@@ -26,14 +27,7 @@ export class ContentHashes {
 
   /** SHA-256 over a model's config, tokenizer and weights. */
   model(folder: string): Promise<string> {
-    return this.#once(`model ${folder}`, async () => {
-      const names = (await readdir(folder)).filter((name) =>
-        /^(config|tokenizer|vocab)\.json$|^(spiece\.model|merges\.txt|vocab\.txt)$|\.(safetensors|bin)$/.test(
-          name,
-        ),
-      );
-      return hashFiles(names.sort().map((name) => join(folder, name)));
-    });
+    return this.#once(`model ${folder}`, () => modelHash(folder));
   }
 
   /**
@@ -63,19 +57,6 @@ export class ContentHashes {
   }
 }
 
-async function hashFiles(paths: readonly string[]): Promise<string> {
-  const hash = createHash("sha256");
-  for (const path of paths) {
-    await pipeline(createReadStream(path), hash, { end: false }).catch((cause: unknown) => {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new SeprogError("DATA_INVALID", `expected a readable file at ${path} but received: ${reason}`, {
-        cause,
-      });
-    });
-  }
-  return hash.digest("hex");
-}
-
 function checkBundled(dataset: string): void {
   if (Object.hasOwn(DATASETS, dataset)) return;
   const names = Object.keys(DATASETS);
@@ -83,6 +64,19 @@ function checkBundled(dataset: string): void {
     "CONFIG_INVALID",
     `expected ${expectedDatasets()} in \`datasets\` but received "${dataset}"${didYouMean(dataset, names)}`,
   );
+}
+
+/** A base of a suite, rounded to a type: another one for all that rests on its answers. */
+export async function modelChoice(
+  name: string,
+  dtype: BaseDtype,
+  contents: ContentHashes,
+): Promise<ModelChoice> {
+  const folder = resolveModel(name);
+  const checksum = await contents.model(folder);
+  return dtype === "fp32"
+    ? { name, folder, checksum }
+    : { name, folder, checksum: `${checksum} ${dtype}`, dtype };
 }
 
 /** What an editor of this task would be made from. */
@@ -151,7 +145,9 @@ export async function cellHash(cell: CellTask, editor: string, contents: Content
     dataset: datasetIdentity(cell.dataset),
     data: await contents.dataset(cell.dataset),
     K: cell.K,
-    evaluation,
+    ...(cell.baseDtype !== "fp32" && { baseDtype: cell.baseDtype }),
+    // Figures do not depend on how rows are put together: 128 is what records from before say of all cells.
+    evaluation: { ...evaluation, batchSize: 128 },
     ...(cell.tune && {
       tune: {
         option: cell.tune.option,

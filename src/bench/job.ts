@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../errors.js";
+import type { BaseDtype } from "../models/base_dtype.js";
 import type { LoopEvent } from "../training/events.js";
 import type { EditorOrigin } from "../training/trained_editors.js";
 import type { EngineFacts } from "./environment.js";
@@ -17,6 +18,14 @@ export interface ProbeJob {
   readonly engine: EngineChoice;
 }
 
+/** How questions are put together, and what need not be asked. No figure depends on it. */
+export interface AnsweringChoice {
+  /** Bytes that a call may take beyond what is there before it; absent: half of what is free, shared by the processes. */
+  readonly memoryBudgetBytes?: number;
+  /** Where answers of base models are kept for later runs; null: nowhere. */
+  readonly cacheDirectory: string | null;
+}
+
 /** Trains one editor into `outDirectory`, which appears complete or not at all. */
 export interface TrainJob {
   readonly kind: "train";
@@ -27,6 +36,8 @@ export interface TrainJob {
   readonly outDirectory: string;
   /** Checkpoints of an unfinished training; resumed from. */
   readonly workDirectory: string;
+  /** Default: nothing is kept. */
+  readonly answering?: AnsweringChoice;
   /** Most time for the steps, over all parts of a resumed training. */
   readonly budgetMinutes?: number;
 }
@@ -41,12 +52,19 @@ export interface ModelChoice {
   /** As the suite names it. */
   readonly name: string;
   readonly folder: string;
+  /** Of what the folder holds, and of the type it is rounded to. */
   readonly checksum: string;
+  /** Default: fp32. */
+  readonly dtype?: BaseDtype;
 }
 
 /** Measures one cell into its folder; result.json comes last. */
 export interface CellJob {
   readonly kind: "cell";
+  /** Default: nothing is kept. */
+  readonly answering?: AnsweringChoice;
+  /** That share the machine; default: this one alone. */
+  readonly processes?: number;
   readonly engine: EngineChoice;
   readonly task: CellTask;
   readonly model: ModelChoice;

@@ -156,7 +156,7 @@ class SuiteWork {
 
   async #train(work: EditorWork, engine: EngineChoice, claim: Claim): Promise<Left> {
     const { editor, cells } = work;
-    const { onEvent, editorsRoot, retrain, budgetMinutes } = this.#options;
+    const { onEvent, editorsRoot, retrain, budgetMinutes, answering } = this.#options;
     const { methodName, origin, hash, label } = editor;
     // Another run in this folder may have trained it since this one was planned.
     const found = retrain ? undefined : await findEditor(hash, this.#options);
@@ -180,6 +180,7 @@ class SuiteWork {
         model: editor.model,
         outDirectory,
         workDirectory,
+        ...(answering && { answering }),
         ...(budgetMinutes !== undefined && { budgetMinutes }),
       },
       claim,

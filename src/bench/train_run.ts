@@ -1,7 +1,6 @@
 import { readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { engineSpec } from "../config/editor_spec.js";
-import { resolveModel } from "../config/paths.js";
 import { didYouMean } from "../config/suggest.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { loadDataset } from "../data/registry.js";
@@ -11,8 +10,9 @@ import { writeFolderAtomically, writeJsonAtomically } from "../files.js";
 import type { OnEvent } from "../training/events.js";
 import { trainEditor } from "../training/train_editor.js";
 import { editorHash, TRAINED_FILE, type TrainedEditor } from "../training/trained_editors.js";
+import { openKnownAnswers } from "./answer_cache.js";
 import { type CellTask, suiteCells } from "./grid.js";
-import { ContentHashes, editorOrigin } from "./identity.js";
+import { ContentHashes, editorOrigin, modelChoice } from "./identity.js";
 import type { EngineChoice, TrainingStop, TrainJob } from "./job.js";
 import { openSession } from "./session.js";
 
@@ -33,15 +33,14 @@ export interface TrainRunOptions {
 export async function trainFromSuite(suite: SuiteConfig, options: TrainRunOptions): Promise<TrainedEditor> {
   const outDirectory = resolve(options.outDirectory);
   await refuseForeignFolder(outDirectory);
-  const { editor: task, model: name, text } = chooseCell(suite, options);
+  const { editor: task, model: name, baseDtype, text } = chooseCell(suite, options);
   if (!isTrained(task.method.editor))
     throw new SeprogError(
       "CONFIG_INVALID",
       `expected a method that learns something for \`--method\` but received ${task.methodName}, which edits without any training; measure it with seprog-native bench`,
     );
-  const folder = resolveModel(name);
   const contents = new ContentHashes();
-  const model = { name, folder, checksum: await contents.model(folder) };
+  const model = await modelChoice(name, baseDtype, contents);
   const outcome = await trainToFolder(
     {
       kind: "train",
@@ -109,15 +108,17 @@ export async function trainToFolder(
   await using session = await openSession({
     engine: job.engine,
     modelFolder: job.model.folder,
+    dtype: job.model.dtype,
     text,
     editor: method.editor,
   });
   const { engine, base, codec, tokenizer } = session;
   const editor = await engine.createEditor(engineSpec(method.editor, seed), base);
+  const answers = await openKnownAnswers(engine, job.model, base, job.answering?.cacheDirectory ?? null);
   const record = await trainEditor(
     {
       editor,
-      base,
+      base: answers.over(base),
       datasets: await Promise.all(datasets.map((name) => loadDataset(name, { tokenizer }))),
       codec,
       training: method.training,

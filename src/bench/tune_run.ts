@@ -4,8 +4,10 @@ import { evaluationEpisodes } from "../data/evaluation_episodes.js";
 import type { EditRecord, Episode } from "../data/types.js";
 import type { EditorSpec } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
-import { BaseAnswers } from "../evaluation/answers.js";
+import { BaseAnswers } from "../evaluation/base_answers.js";
+import { BatchBudget, type MemoryShares } from "../evaluation/batch_budget.js";
 import { evaluate } from "../evaluation/evaluate.js";
+import type { KnownAnswers } from "../evaluation/known_answers.js";
 import type { EditRecordLine, Tuning } from "../evaluation/records.js";
 import type { EditedScorer, Subject } from "../evaluation/scorers.js";
 import { drawdown } from "../metrics/drawdown.js";
@@ -27,6 +29,10 @@ export interface TuneInput<Edited extends EditedScorer> {
     work: (subject: Subject<Edited>) => Promise<void>,
   ) => Promise<void>;
   readonly requestsOf: (edits: Episode) => EditRequests;
+  /** What the base model is known to say; default: nothing. */
+  readonly known?: KnownAnswers;
+  /** Default: no limit, and nothing kept between calls. */
+  readonly memory?: MemoryShares;
 }
 
 /**
@@ -35,7 +41,7 @@ export interface TuneInput<Edited extends EditedScorer> {
  * @throws SeprogError DATA_INVALID without validation records; NON_FINITE if no value works
  */
 export async function tuneOption<Edited extends EditedScorer>(
-  { tune, records, K, evaluation, codec, withSubject, requestsOf }: TuneInput<Edited>,
+  { tune, records, K, evaluation, codec, withSubject, requestsOf, known, memory }: TuneInput<Edited>,
   { signal, onEvent }: { readonly signal?: AbortSignal; readonly onEvent?: OnEvent } = {},
 ): Promise<{ readonly editor: EditorSpec; readonly tuning: Tuning }> {
   const largestK = new Set(records.map(({ group }) => group)).size - 1;
@@ -51,7 +57,8 @@ export async function tuneOption<Edited extends EditedScorer>(
     minEpisodes: 1,
   });
   const { batchSize, maxNewTokens, sequential } = evaluation;
-  const asking = { batchSize, maxNewTokens, ...(signal && { signal }) };
+  const budget = new BatchBudget({ ...memory, mostRows: batchSize });
+  const asking = { budget, maxNewTokens, ...(signal && { signal }) };
   let baseAnswers: BaseAnswers | undefined;
   const tried: Tuning["tried"] = [];
   for (const [i, { value, editor }] of tune.candidates.entries()) {
@@ -69,7 +76,7 @@ export async function tuneOption<Edited extends EditedScorer>(
     const lines: EditRecordLine[] = [];
     let works = true;
     await withSubject(editor, async (subject) => {
-      baseAnswers ??= new BaseAnswers(subject.base, codec, asking);
+      baseAnswers ??= new BaseAnswers(subject.base, codec, asking, known);
       const input = { subject, episodes, codec, baseAnswers, sequential, requestsOf };
       for await (const one of evaluate(input, { ...asking, onEvent: tellProgress })) lines.push(...one.lines);
     }).catch((error: unknown) => {

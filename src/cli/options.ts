@@ -1,5 +1,6 @@
 import type { Options } from "yargs";
-import { nameList, numberList, wholeNumber } from "./usage_error.js";
+import { BASE_DTYPES } from "../models/base_dtype.js";
+import { byteCount, nameList, numberList, wholeNumber } from "./usage_error.js";
 
 /** Options that several commands share, so that they mean and read the same everywhere. */
 export const setOption = {
@@ -17,6 +18,19 @@ export const deviceOption = {
   requiresArg: true,
   default: "cpu",
   describe: "Where to compute: cpu or cuda:N",
+} as const satisfies Options;
+
+export const devicesOption = {
+  ...deviceOption,
+  describe: "Where to compute: cpu or cuda:N; several, separated by commas, get a process each",
+} as const satisfies Options;
+
+export const baseDtypeOption = {
+  type: "string",
+  choices: BASE_DTYPES,
+  requiresArg: true,
+  describe:
+    "What the base model's large matrices are rounded to (default: fp32): fp16 for GPUs, bf16 where the processor has it, int8 to answer on a CPU",
 } as const satisfies Options;
 
 export const threadsOption = {
@@ -112,10 +126,23 @@ export const microBatchOption = {
   describe: "Rows worked on at once by methods that work in chunks: less memory, more time, the same figures",
 } as const satisfies Options;
 
+export const memoryBudgetOption = {
+  type: "string",
+  requiresArg: true,
+  coerce: byteCount("memory-budget"),
+  describe:
+    "Most memory of a batch of questions, e.g. 512MiB or 2GiB (default: half of what is free, shared by the processes); figures do not depend on it",
+} as const satisfies Options;
+
+export const cacheOption = {
+  type: "boolean",
+  default: true,
+  describe: "Keep what base models say for later runs, and use what is kept (docs/evaluating.md)",
+} as const satisfies Options;
+
 export const jobsOption = {
   type: "number",
   requiresArg: true,
-  default: 1,
   coerce: wholeNumber("jobs", 1),
-  describe: "Cells measured at once; more than one disturbs the timings",
+  describe: "Processes at once (default: one a device); more than one a device disturbs the timings",
 } as const satisfies Options;

@@ -34,3 +34,18 @@ export function wholeNumber(option: string, least: number): (value: number) => n
     throw new UsageError(`expected a whole number of at least ${least} for \`--${option}\``);
   };
 }
+
+const UNITS: { readonly [unit: string]: number } = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+/** For `coerce`: a number of bytes, with a binary unit or without: `512MiB`, `2G`, `1.5 GiB`. */
+export function byteCount(option: string): (text: string | undefined) => number | undefined {
+  return (text) => {
+    if (text === undefined) return undefined;
+    const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim()) ?? [];
+    const bytes = number === "" ? 0 : Math.floor(Number(number) * (UNITS[unit.toLowerCase()] ?? 0));
+    if (bytes > 0) return bytes;
+    throw new UsageError(
+      `expected a number of bytes such as 512MiB or 2GiB for \`--${option}\` but received "${text}"`,
+    );
+  };
+}

@@ -38,7 +38,8 @@ const evaluationFields = z.strictObject({
   gate: z.enum(["scope", "always"]).default("scope"),
   /** Absent: all K edits at once. */
   sequential: sequentialSchema.optional(),
-  batchSize: z.int().positive().default(128),
+  /** Most rows a call of the engine; fewer where the budget of memory holds fewer. Figures do not depend on it. */
+  batchSize: z.int().positive().default(512),
   maxNewTokens: z.int().positive().default(32),
   bootstrap: z
     .strictObject({

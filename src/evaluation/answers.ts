@@ -1,10 +1,9 @@
-import { SeprogError } from "../errors.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
-import { type InputView, viewOptions } from "../tokenizers/router_texts.js";
-import { packRows, unpackRows } from "../tokenizers/token_rows.js";
-import type { OnEvent } from "../training/events.js";
-import { Pace } from "../training/progress.js";
-import { goldEdit, type Question } from "./questions.js";
+import { unpackRows } from "../tokenizers/token_rows.js";
+import type { BatchBudget } from "./batch_budget.js";
+import { askInBatches } from "./batches.js";
+import { present } from "./present.js";
+import { pairRows, type Row, rowKey, rowNotes, rowTokens } from "./rows.js";
 import type { BaseScorer, EditedScorer, Scorer } from "./scorers.js";
 
 /** What a model says to one question, freely and under teacher forcing on the first accepted answer. */
@@ -21,81 +20,60 @@ export interface Answer {
 }
 
 export interface AskOptions {
-  /** Rows a call. */
-  readonly batchSize: number;
+  /** How many rows a call may have. */
+  readonly budget: BatchBudget;
   readonly maxNewTokens: number;
   /** Whether the model is told which edit each row is about. */
   readonly tellGoldEdits?: boolean;
   readonly signal?: AbortSignal;
 }
 
-interface Row {
-  readonly source: Int32Array;
-  readonly target: Int32Array;
-  readonly goldEdit: number;
-  /** For editors with models beside the base. */
-  readonly view?: InputView | undefined;
-}
-
-export function questionRows(questions: readonly Question[], codec: EditCodec): Row[] {
-  return questions.map((question) => ({
-    source: codec.source(question.x),
-    target: codec.target(question.accepted[0]),
-    goldEdit: goldEdit(question),
-    view: codec.view(question.x),
-  }));
-}
-
-function* pieces<T>(items: readonly T[], size: number): Generator<readonly T[]> {
-  for (let from = 0; from < items.length; from += size) yield items.slice(from, from + size);
-}
-
-const pairRows = (rows: readonly Row[]) => ({
-  source: packRows(rows.map(({ source }) => source)),
-  target: packRows(rows.map(({ target }) => target)),
-});
-
-function callOf(rows: readonly Row[], { tellGoldEdits, signal }: Omit<AskOptions, "maxNewTokens">) {
-  return {
-    ...(signal && { signal }),
-    ...viewOptions(rows.map(({ view }) => view)),
-    ...(tellGoldEdits && { goldEdits: Int32Array.from(rows, (row) => row.goldEdit) }),
-  };
-}
-
-/** Answers in the order of the rows. */
+/** Answers in the order of the rows, both protocols from one encoding; rows that are the same are asked once. */
 export async function askAll(
   scorer: Scorer,
   rows: readonly Row[],
   codec: EditCodec,
-  options: AskOptions,
-): Promise<Answer[]> {
-  const { batchSize, maxNewTokens } = options;
-  const answers: Answer[] = [];
-  for (const piece of pieces(rows, batchSize)) {
-    const call = callOf(piece, options);
-    const batch = pairRows(piece);
-    const generation = await scorer.generate(batch.source, { maxNewTokens, ...codec.generation, ...call });
-    const scores = await scorer.score(batch, call);
-    const argmaxRows = unpackRows({ ids: scores.argmax, lengths: batch.target.lengths });
-    unpackRows(generation.tokens).forEach((tokens, i) => {
-      const { scope } = generation;
-      answers.push({
-        text: codec.answer(tokens),
-        tokens: tokens.slice(),
-        argmax: (argmaxRows[i] ?? new Int32Array()).slice(),
-        target: piece[i]?.target ?? new Int32Array(),
-        negLogLik: scores.rowLoss[i] ?? Number.NaN,
-        ...(scope && { scope: { logit: scope.logit[i] ?? Number.NaN, selected: scope.selected[i] ?? -1 } }),
+  { budget, maxNewTokens, tellGoldEdits = false, signal }: AskOptions,
+): Promise<{ readonly answers: Answer[]; readonly asked: number }> {
+  const keys = rows.map((row) => rowKey(row, tellGoldEdits));
+  const distinct = new Map(rows.map((row, i) => [present(keys[i]), row] as const));
+  const known = new Map<string, Answer>();
+  await askInBatches({
+    items: [...distinct],
+    tokensOf: ([, row]) => rowTokens(row, maxNewTokens),
+    sizes: budget.of("answer"),
+    ask: (batch, measure) => {
+      const asked = batch.map(([, row]) => row);
+      return scorer.answer(pairRows(asked), {
+        maxNewTokens,
+        ...codec.generation,
+        ...rowNotes(asked, tellGoldEdits),
+        ...(signal && { signal }),
+        ...budget.options(measure),
       });
-    });
-  }
-  return answers;
+    },
+    take: (batch, { tokens, argmax, rowLoss, scope }) => {
+      const lengths = Int32Array.from(batch, ([, { target }]) => target.length);
+      const argmaxRows = unpackRows({ ids: argmax, lengths });
+      unpackRows(tokens).forEach((generated, i) => {
+        const [key, { target }] = present(batch[i]);
+        known.set(key, {
+          text: codec.answer(generated),
+          tokens: generated.slice(),
+          argmax: present(argmaxRows[i]).slice(),
+          target,
+          negLogLik: present(rowLoss[i]),
+          ...(scope && { scope: { logit: present(scope.logit[i]), selected: present(scope.selected[i]) } }),
+        });
+      });
+    },
+  });
+  return { answers: keys.map((key) => present(known.get(key))), asked: distinct.size };
 }
 
-function splitRows(values: Float32Array, lengths: Int32Array): Float32Array[] {
+function splitRows(values: Float32Array, lengths: readonly number[]): Float32Array[] {
   let at = 0;
-  return Array.from(lengths, (length) => {
+  return lengths.map((length) => {
     at += length;
     return values.subarray(at - length, at);
   });
@@ -107,79 +85,35 @@ export async function klOfRows<Edited extends EditedScorer>(
   edited: Edited,
   rows: readonly Row[],
   compared: readonly boolean[],
-  options: AskOptions,
+  { budget, maxNewTokens, tellGoldEdits = false, signal }: AskOptions,
 ): Promise<number[]> {
-  const sums = rows.map(() => 0);
-  const chosen = [...rows.keys()].filter((i) => compared[i]);
-  for (const piece of pieces(chosen, options.batchSize)) {
-    const pieceRows = piece.map((i) => rows[i] as Row);
-    const batch = pairRows(pieceRows);
-    const { kl } = await base.compare(edited, batch, callOf(pieceRows, options));
-    const ofRow = splitRows(kl, batch.target.lengths);
-    piece.forEach((i, at) => {
-      sums[i] = ofRow[at]?.reduce((sum, value) => sum + value, 0) ?? Number.NaN;
-    });
-  }
-  return sums;
-}
-
-/**
- * The unedited model's answers: each distinct row is asked once, however many episodes and K it occurs in. One object
- * belongs to one model; the reference of a drawdown is always the original model.
- */
-export class BaseAnswers {
-  readonly #base: Scorer;
-  readonly #codec: EditCodec;
-  readonly #options: Omit<AskOptions, "signal">;
-  readonly #known = new Map<string, Answer>();
-
-  constructor(base: Scorer, codec: EditCodec, options: Omit<AskOptions, "signal">) {
-    this.#base = base;
-    this.#codec = codec;
-    this.#options = options;
-  }
-
-  /** Asks what is not known yet. */
-  async learn(rows: readonly Row[], { signal, onEvent }: LearnOptions = {}): Promise<void> {
-    const missing = new Map(rows.map((row) => [keyOf(row), row] as const));
-    for (const key of this.#known.keys()) missing.delete(key);
-    const pace = new Pace(0, missing.size);
-    let step = 0;
-    for (const piece of pieces([...missing], this.#options.batchSize)) {
-      const options = { ...this.#options, ...(signal && { signal }) };
-      const answers = await askAll(
-        this.#base,
-        piece.map(([, row]) => row),
-        this.#codec,
-        options,
+  const keyOf = (row: Row): string => rowKey(row, tellGoldEdits);
+  const chosen = new Map(rows.flatMap((row, i) => (compared[i] ? [[keyOf(row), row] as const] : [])));
+  const known = new Map<string, number>();
+  await askInBatches({
+    items: [...chosen],
+    tokensOf: ([, row]) => rowTokens(row, maxNewTokens),
+    sizes: budget.of("compare"),
+    ask: (batch, measure) => {
+      const asked = batch.map(([, row]) => row);
+      return base.compare(edited, pairRows(asked), {
+        ...rowNotes(asked, tellGoldEdits),
+        ...(signal && { signal }),
+        ...budget.options(measure),
+      });
+    },
+    take: (batch, { kl }) => {
+      const ofRow = splitRows(
+        kl,
+        batch.map(([, { target }]) => target.length),
       );
-      answers.forEach((answer, i) => {
-        this.#known.set(piece[i]?.[0] ?? "", answer);
+      batch.forEach(([key], i) => {
+        known.set(
+          key,
+          present(ofRow[i]).reduce((sum, value) => sum + value, 0),
+        );
       });
-      step += piece.length;
-      onEvent?.({
-        type: "progress",
-        phase: "prepare",
-        step,
-        total: missing.size,
-        figures: {},
-        elapsedMs: pace.elapsedMs,
-        etaMs: pace.etaMs(step),
-      });
-    }
-  }
-
-  of(row: Row): Answer {
-    const answer = this.#known.get(keyOf(row));
-    if (answer === undefined)
-      throw new SeprogError("INTERNAL", "expected the base to have been asked every question");
-    return answer;
-  }
+    },
+  });
+  return rows.map((row, i) => (compared[i] ? present(known.get(keyOf(row))) : 0));
 }
-
-interface LearnOptions {
-  readonly signal?: AbortSignal;
-  readonly onEvent?: OnEvent;
-}
-
-const keyOf = ({ source, target }: Row): string => `${source.join(",")}/${target.join(",")}`;

@@ -8,10 +8,12 @@ import { successes } from "../metrics/edit_success.js";
 import { meansOfEpisodes } from "../metrics/ratio.js";
 import { computeMetrics } from "../metrics/registry.js";
 import { retentionCurve } from "../metrics/retention.js";
+import type { BaseDtype } from "../models/base_dtype.js";
 import type { EditRequests, EpisodeBatch } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import type { Figures, OnEvent } from "../training/events.js";
-import { BaseAnswers } from "./answers.js";
+import { BaseAnswers } from "./base_answers.js";
+import { BatchBudget, type MemoryShares } from "./batch_budget.js";
 import {
   type InferenceSamples,
   measureInference,
@@ -20,6 +22,7 @@ import {
   type StepSamples,
 } from "./costs.js";
 import { evaluate } from "./evaluate.js";
+import { KnownAnswers } from "./known_answers.js";
 import { meanFigures } from "./mean_figures.js";
 import { OutputHash, type ReceiptBasis } from "./receipt.js";
 import {
@@ -53,8 +56,15 @@ export interface CellInput<Edited extends EditedScorer> {
   readonly provenance: Pick<
     CellResult["provenance"],
     "modelChecksum" | "modelRecord" | "training" | "editorFingerprint" | "device" | "threads"
-  >;
+  > & {
+    /** Of the base; default: fp32. */
+    readonly precision?: BaseDtype;
+  };
   readonly receipt: ReceiptBasis;
+  /** What the base model is known to say; default: nothing. */
+  readonly known?: KnownAnswers;
+  /** Default: no limit, and nothing kept between calls. */
+  readonly memory?: MemoryShares;
   /** The process's resident high-water mark, asked at the end. */
   readonly processPeakBytes: () => Promise<number>;
 }
@@ -81,18 +91,24 @@ export async function evaluateCell<Edited extends EditedScorer>(
   const { requestsOf = (edits: Episode) => editRequests(edits, codec) } = input;
   const common = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
   const { batchSize, maxNewTokens, timing, sequential } = evaluation;
+  const { known = new KnownAnswers() } = input;
+  const { memory } = input;
+  const budget = new BatchBudget({ ...memory, mostRows: batchSize });
 
   const lines: EditRecordLine[] = [];
-  const baseAnswers = new BaseAnswers(subject.base, codec, { batchSize, maxNewTokens });
+  const baseAnswers = new BaseAnswers(subject.base, codec, { budget, maxNewTokens }, known);
   const asked = evaluate(
     { subject, episodes, codec, baseAnswers, sequential, requestsOf },
-    { batchSize, maxNewTokens, ...common },
+    { budget, maxNewTokens, ...common },
   );
   const editing: Figures[] = [];
+  let [questions, questionsAsked] = [0, 0];
   const outputHash = new OutputHash();
   for await (const episode of asked) {
     editing.push(episode.editing);
     outputHash.add(episode.outputs);
+    questions += episode.outputs.length;
+    questionsAsked += episode.asked;
     for (const line of episode.lines) {
       lines.push(line);
       await onLine?.(line);
@@ -118,6 +134,15 @@ export async function evaluateCell<Edited extends EditedScorer>(
     editing: meanFigures(editing),
     retention: retentionCurve(lines, bootstrap),
     tuning: input.tuning ?? null,
+    agreement: null,
+    work: {
+      questions,
+      questionsAsked,
+      baseAsked: known.asked,
+      baseReused: known.reused,
+      memoryBudgetBytes: budget.bytes,
+      mostRowsPerCall: budget.mostRows,
+    },
     timing: {
       warmup: timing.warmUps,
       repetitions: timing.repetitions,
@@ -129,10 +154,10 @@ export async function evaluateCell<Edited extends EditedScorer>(
       processPeakBytes: await input.processPeakBytes(),
     },
     provenance: {
+      precision: "fp32",
       ...provenance,
       episodes: episodes.length,
       episodesChecksum: episodesChecksum(episodes),
-      precision: "fp32",
       startedAt: startedAt.toISOString(),
       wallMs: Date.now() - startedAt.getTime(),
     },
@@ -174,6 +199,7 @@ function figuresOf(
       ES: always(figures.ESteacherForced, "teacher-forced ES"),
       DD: always(figures.DDteacherForced, "teacher-forced DD"),
     },
+    leakGap: figures.leakGap,
     train: training && { stepWallMs: median(training.wallMs), peakBytes: median(training.peakBytes) },
     inference: {
       wallMs: median(inference.wallMs),

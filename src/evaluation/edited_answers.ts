@@ -5,10 +5,11 @@ import { matchesAny } from "../metrics/text.js";
 import type { EditRequests } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import type { Figures } from "../training/events.js";
-import { type Answer, type AskOptions, askAll, klOfRows, type questionRows } from "./answers.js";
+import { type Answer, type AskOptions, askAll, klOfRows } from "./answers.js";
 import { meanFigures } from "./mean_figures.js";
 import { present } from "./present.js";
 import { isOutside, type Question } from "./questions.js";
+import type { Row } from "./rows.js";
 import type { EditedScorer, Subject } from "./scorers.js";
 import { askedAfter, editsOfStep, isRetentionAge, sequenceSteps } from "./sequence.js";
 
@@ -16,7 +17,7 @@ import { askedAfter, editsOfStep, isRetentionAge, sequenceSteps } from "./sequen
 export interface AskedEpisode {
   readonly episode: Episode;
   readonly questions: readonly Question[];
-  readonly rows: ReturnType<typeof questionRows>;
+  readonly rows: readonly Row[];
 }
 
 /** A method, and what it gets of edits. */
@@ -32,6 +33,8 @@ export interface EditedAnswers {
   /** Σ KL per question; 0 for in-scope ones, which are not compared. */
   readonly klOfRow: readonly number[];
   readonly editing: Figures;
+  /** Questions that were put to a model: those that are the same, once. */
+  readonly asked: number;
   /** Of every edit; empty where all were made at once. */
   readonly retention: readonly (readonly AgedOutcome[])[];
 }
@@ -44,9 +47,9 @@ export async function askAfterAll<Edited extends EditedScorer>(
   const { signal } = asking;
   const { model, figures } = await subject.apply(requestsOf(episode), signal && { signal });
   try {
-    const after = await askAll(model, rows, codec, asking);
+    const { answers: after, asked } = await askAll(model, rows, codec, asking);
     const klOfRow = await divergences(subject, model, { questions, rows }, after, asking);
-    return { after, klOfRow, editing: figures, retention: [] };
+    return { after, klOfRow, editing: figures, asked, retention: [] };
   } finally {
     await model.dispose();
   }
@@ -71,6 +74,7 @@ export async function askInSequence<Edited extends EditedScorer>(
   const after: Answer[] = [];
   const retention: AgedOutcome[][] = episode.edits.map(() => []);
   const figures: Figures[] = [];
+  let asked = 0;
   let model: Edited | undefined;
   try {
     for (const [now, step] of steps.entries()) {
@@ -86,11 +90,12 @@ export async function askInSequence<Edited extends EditedScorer>(
       };
       const due = [...questions.keys()].filter((i) => askedAt[i] === now || isAged(i));
       const dueRows = due.map((i) => present(rows[i]));
-      const answers = await askAll(model, dueRows, codec, asking);
+      const said = await askAll(model, dueRows, codec, asking);
+      asked += said.asked;
       const matchesOf = new Map<number, boolean[]>();
       for (const [at, i] of due.entries()) {
         const { edit, accepted } = present(questions[i]);
-        const answer = present(answers[at]);
+        const answer = present(said.answers[at]);
         if (askedAt[i] === now) after[i] = answer;
         if (isAged(i))
           matchesOf.set(edit, [...(matchesOf.get(edit) ?? []), matchesAny(answer.text, accepted)]);
@@ -102,7 +107,7 @@ export async function askInSequence<Edited extends EditedScorer>(
       }
     }
     const klOfRow = await divergences(subject, present(model), { questions, rows }, after, asking);
-    return { after, klOfRow, editing: meanFigures(figures), retention };
+    return { after, klOfRow, editing: meanFigures(figures), asked, retention };
   } finally {
     await model?.dispose();
   }

@@ -5,11 +5,13 @@ import type { EditRequests } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import type { Figures, OnEvent } from "../training/events.js";
 import { Pace } from "../training/progress.js";
-import { type Answer, type AskOptions, type BaseAnswers, questionRows } from "./answers.js";
+import type { Answer, AskOptions } from "./answers.js";
+import type { BaseAnswers } from "./base_answers.js";
 import { type AskedEpisode, askAfterAll, askInSequence, type EditedAnswers } from "./edited_answers.js";
 import { present } from "./present.js";
 import { episodeQuestions, type Question } from "./questions.js";
 import type { EditRecordLine, InScopeProbe, OutScopeProbe } from "./records.js";
+import { questionRows, type Row } from "./rows.js";
 import { type EditedScorer, editRequests, type Subject } from "./scorers.js";
 
 export interface EvaluationInput<Edited extends EditedScorer> {
@@ -36,7 +38,12 @@ export interface EvaluatedEpisode {
   readonly editing: Figures;
   /** What the edited model said, as token ids, one row a question. */
   readonly outputs: readonly Int32Array[];
+  /** Questions that were put to edited models; those that are the same count once. */
+  readonly asked: number;
 }
+
+/** Questions that the base is asked in one go, while those behind them become tokens. */
+const PART_QUESTIONS = 1024;
 
 /**
  * For every episode: apply its K edits, at once or one after the other, ask the base and the edited model everything
@@ -51,26 +58,23 @@ export async function* evaluate<Edited extends EditedScorer>(
   const { requestsOf = (edits: Episode) => editRequests(edits, codec) } = input;
   const method = { subject, codec, requestsOf };
   const { onEvent } = options;
-  const asked = episodes.map((episode) => {
-    const questions = episodeQuestions(episode);
-    return { episode, questions, rows: questionRows(questions, codec) };
-  });
-  await baseAnswers.learn(
-    asked.flatMap(({ rows }) => rows),
-    options,
-  );
+  const questioned = episodes.map((episode) => ({ episode, questions: episodeQuestions(episode) }));
+  const asked: AskedEpisode[] = [];
+  const total = questioned.reduce((sum, { questions }) => sum + questions.length, 0);
+  await baseAnswers.learn(inParts(questioned, codec, asked), total, options);
 
   const pace = new Pace(0, episodes.length);
   const shares = new RunningShares();
+  const asking = { ...options, tellGoldEdits: subject.needsGoldEdits };
   for (const [index, one] of asked.entries()) {
     const before = one.rows.map((row) => baseAnswers.of(row));
-    const asking = { ...options, tellGoldEdits: subject.needsGoldEdits };
     const { editing, retention, ...answers } = await (sequential === undefined
       ? askAfterAll(method, one, asking)
       : askInSequence(method, sequential, one, asking));
     const lines = linesOf(index, one, { before, ...answers }, retention);
     for (const line of lines) shares.add(line);
-    yield { lines, editing, outputs: answers.after.map(({ tokens }) => tokens) };
+    const outputs = answers.after.map(({ tokens }) => tokens);
+    yield { lines, editing, outputs, asked: answers.asked };
 
     onEvent?.({
       type: "progress",
@@ -82,6 +86,24 @@ export async function* evaluate<Edited extends EditedScorer>(
       etaMs: pace.etaMs(index + 1),
     });
   }
+}
+
+/** The questions of some episodes at a time as rows; the episodes are put into `asked`. */
+function* inParts(
+  episodes: readonly Omit<AskedEpisode, "rows">[],
+  codec: EditCodec,
+  asked: AskedEpisode[],
+): Generator<readonly Row[]> {
+  let part: Row[] = [];
+  for (const { episode, questions } of episodes) {
+    const rows = questionRows(questions, codec);
+    asked.push({ episode, questions, rows });
+    part.push(...rows);
+    if (part.length < PART_QUESTIONS) continue;
+    yield part;
+    part = [];
+  }
+  if (part.length > 0) yield part;
 }
 
 type Answers = Pick<EditedAnswers, "after" | "klOfRow"> & { readonly before: readonly Answer[] };

@@ -3,6 +3,7 @@
  * one `Summary` per run (`summary.json`, versioned). The schemas are the documentation and the check in one.
  */
 import { z } from "zod";
+import { BASE_DTYPES } from "../models/base_dtype.js";
 import { receiptSchema } from "./receipt.js";
 
 /** Raised whenever a field of `Summary` changes its name, its unit or its meaning. */
@@ -157,6 +158,8 @@ export const summaryCellSchema = z.strictObject({
   /** Of the scope classifier, also where it is not asked; null for methods without one. */
   gate: gateSchema.nullable(),
   teacherForced: z.strictObject({ ES: figureSchema, DD: figureSchema }),
+  /** Teacher-forced ES minus ES: what the right tokens before each give away. Null in records from before it. */
+  leakGap: optionalFigure.default(null),
   train: trainCostSchema.nullable(),
   inference: inferenceCostSchema,
   /** 16 hex digits over everything that decides the cell's figures. */
@@ -209,6 +212,34 @@ const tuningSchema = z.strictObject({
 });
 export type Tuning = z.infer<typeof tuningSchema>;
 
+/** What an evaluation asked, and what it did not have to ask. */
+const workSchema = z.strictObject({
+  /** Put to edited models over all episodes, and how many of them a model answered: those that are the same, once. */
+  questions: z.int().nonnegative(),
+  questionsAsked: z.int().nonnegative(),
+  /** Distinct questions that the unedited model answered in this process, and those that an earlier one had asked. */
+  baseAsked: z.int().nonnegative(),
+  baseReused: z.int().nonnegative(),
+  /** Most bytes of a call of the engine beyond what was there before it; null: not limited. */
+  memoryBudgetBytes: z.number().nullable(),
+  mostRowsPerCall: z.int().positive(),
+});
+export type Work = z.infer<typeof workSchema>;
+
+/** A figure with the base in fp32, and what rounding the base added to it. */
+const changeSchema = z.strictObject({ fp32: z.number(), change: z.number() });
+
+/** The same edits and questions with the base rounded and in fp32. */
+const agreementSchema = z.strictObject({
+  dtype: z.enum(BASE_DTYPES),
+  /** Share of all questions that the edited model, and the unedited one, answers with the very text of fp32. */
+  sameAnswers: figureSchema,
+  sameBaseAnswers: figureSchema,
+  ES: changeSchema,
+  DD: changeSchema,
+});
+export type Agreement = z.infer<typeof agreementSchema>;
+
 /** Figures of the base model's own record by what they are of; null where it has none. */
 export const modelFiguresSchema = z.record(z.string(), z.number()).nullable();
 
@@ -238,6 +269,10 @@ export const cellResultSchema = z.strictObject({
   retention: retentionSchema.default([]),
   /** Null where no option was tuned. */
   tuning: tuningSchema.nullable().default(null),
+  /** What an 8-bit base changed; null for others. */
+  agreement: agreementSchema.nullable().default(null),
+  /** Null in records from before it was counted. No time in `timing` rests on an answer that was reused. */
+  work: workSchema.nullable().default(null),
   timing: timingSchema,
   provenance: z.strictObject({
     episodes: z.int().positive(),
@@ -250,6 +285,7 @@ export const cellResultSchema = z.strictObject({
     editorFingerprint: z.string().nullable(),
     device: z.string(),
     threads: z.int().positive(),
+    /** Of the base's large matrices; everything else is fp32. */
     precision: z.string(),
     startedAt: z.string(),
     wallMs: z.number(),

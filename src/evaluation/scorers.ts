@@ -1,7 +1,9 @@
 import type { Episode } from "../data/types.js";
 import type {
+  Answers,
   EditRequests,
   Generation,
+  Measured,
   Measurement,
   PairRows,
   RowViews,
@@ -24,12 +26,16 @@ interface AskingCall extends Call {
   readonly goldEdits?: Int32Array;
   /** The rows' inputs as the models of a router read them. */
   readonly views?: RowViews;
+  /** Bytes of the base's encoder outputs that may be kept between such calls, and used by them. */
+  readonly encodingBytes?: number;
 }
 
 /** Anything that answers, as the evaluation needs it. */
 export interface Scorer {
   score(batch: PairRows, options?: AskingCall): Promise<TokenScores>;
   generate(source: TokenRows, options?: AskingCall & Partial<GenerationForm>): Promise<Generation>;
+  /** Both, from one encoding. */
+  answer(batch: PairRows, options?: AskingCall & Partial<GenerationForm>): Promise<Answers>;
 }
 
 export interface EditedScorer extends Scorer {
@@ -38,7 +44,11 @@ export interface EditedScorer extends Scorer {
 
 /** The unedited model: also the reference of the KL divergence. */
 export interface BaseScorer<Edited extends Scorer = Scorer> extends Scorer {
-  compare(other: Edited, batch: PairRows, options?: AskingCall): Promise<{ readonly kl: Float32Array }>;
+  compare(
+    other: Edited,
+    batch: PairRows,
+    options?: AskingCall,
+  ): Promise<Measured & { readonly kl: Float32Array }>;
 }
 
 /** `figures`: what fitting weights to the edits took; none where nothing is fitted. */

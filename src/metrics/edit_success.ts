@@ -81,6 +81,15 @@ export function editSuccessTeacherForced(
   return episodeMean(edits, (edit) => share(headlineItems(edit), (item) => item.teacherForced), options);
 }
 
+/**
+ * leakGap: how much higher teacher forcing reads than free generation on the same questions, 0 when neither helps the
+ * other. The right tokens before each, and where the answer ends, leak into what is scored (Yang et al. 2025, "The Mirage of Model Editing").
+ */
+export function leakGap(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
+  const gap = (item: InScopeOutcome): number => Number(item.teacherForced) - Number(item.match);
+  return episodeMean(edits, (edit) => headlineItems(edit).map(gap), options);
+}
+
 /** −ln p per target token of the requested answers, nats. */
 export function inScopeNll(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
   return tokenMean(edits, headlineItems, (item) => item.negLogLik, options);

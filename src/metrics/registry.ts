@@ -18,6 +18,7 @@ export const METRICS = {
   ESall: success.editSuccessAll,
   ESnoisy: success.editSuccessNoisy,
   ESteacherForced: success.editSuccessTeacherForced,
+  leakGap: success.leakGap,
   nllIn: success.inScopeNll,
   DD: drawdown.drawdown,
   DDstrict: drawdown.drawdownStrict,

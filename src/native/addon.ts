@@ -133,6 +133,11 @@ export interface AnswerOptions extends CallOptions {
   readonly goldEdits?: Int32Array;
   /** Inputs as the models of a router read them. DATA_INVALID when there is not one row a row. */
   readonly views?: RowViews;
+  /**
+   * Bytes of the base's encoder outputs that may be kept between calls that say so, and used by them: last bits then
+   * rest on the calls before. Default 0: nothing is kept or used, as where costs are measured.
+   */
+  readonly encodingBytes?: number;
 }
 
 /** A spec object as the core's option reader decodes it; unknown keys are CONFIG_INVALID. */
@@ -162,6 +167,9 @@ export interface Generation extends Measured {
   readonly tokens: TokenRows;
   readonly scope?: ScopeDecision;
 }
+
+/** What both protocols say to the same rows, from one encoding; `scope` is the one decision that both rest on. */
+export interface Answers extends Generation, TokenScores {}
 
 export interface GenerateOptions extends AnswerOptions {
   /** Default 32. */
@@ -199,14 +207,24 @@ export interface NativeScorer {
     options?: AnswerOptions,
   ): Promise<{ readonly kl: Float32Array } & Measured>;
   generate(source: TokenRows, options?: GenerateOptions): Promise<Generation>;
+  /** `generate` and `score` of the same rows, to the same bits. */
+  answer(batch: PairRows, options?: GenerateOptions): Promise<Answers>;
   dispose(): Promise<void>;
   readonly disposed: boolean;
 }
 
+/**
+ * The type in which a base keeps its large matrices; everything between them is fp32. A base of int8 only answers: no
+ * gradient goes through it. UNSUPPORTED where the device does not compute in it: docs/precision.md.
+ */
+export type BaseDtype = "fp32" | "fp16" | "bf16" | "int8";
+
 export interface ModelInfo {
   readonly family: string;
   readonly parameterCount: number;
+  /** Over the weights before they were rounded; a rounded model's ends with its `dtype`. */
   readonly checksum: string;
+  readonly dtype: BaseDtype;
   readonly vocabulary: number;
   /** Ids a target may hold: the vocabulary, or the number of classes. */
   readonly targetVocabulary: number;
@@ -326,12 +344,15 @@ export interface NativeEngine {
   readonly device: string;
   readonly threads: number;
   readonly deterministic: boolean;
-  /** `addPadToken`: give a model without a pad token one, its embedding the mean of the others. */
+  /** `addPadToken`: give a model without a pad token one, its embedding the mean of the others. `dtype`: default fp32. */
   loadModel(
     directory: string,
-    options?: CallOptions & { readonly addPadToken?: boolean },
+    options?: CallOptions & { readonly addPadToken?: boolean; readonly dtype?: BaseDtype },
   ): Promise<NativeModel>;
-  createModel(config: Spec, options: CallOptions & { readonly seed: number }): Promise<NativeModel>;
+  createModel(
+    config: Spec,
+    options: CallOptions & { readonly seed: number; readonly dtype?: BaseDtype },
+  ): Promise<NativeModel>;
   createEditor(spec: Spec, base: NativeModel, options?: CallOptions): Promise<NativeEditor>;
   createFineTuner(spec: Spec, start: NativeModel, options?: CallOptions): Promise<NativeFineTuner>;
   matmulBackend(options?: CallOptions): Promise<MatmulBackend>;

@@ -1,4 +1,5 @@
 import type {
+  Answers,
   Generation,
   Measured,
   ModelInfo,
@@ -19,6 +20,8 @@ export interface AnswerOptions extends MeasuredCallOptions {
   readonly goldEdits?: Int32Array;
   /** The rows' inputs as the models of a router read them; others ignore it. */
   readonly views?: RowViews;
+  /** Bytes of encoder outputs that may be kept between such calls, and used by them. Default 0: none. */
+  readonly encodingBytes?: number;
 }
 
 export interface GenerateOptions extends AnswerOptions {
@@ -59,6 +62,11 @@ abstract class Scorer<Native extends NativeScorer> extends Handle<Native> {
   /** Greedy decoding, or sampling; every row stops at its own stop token. */
   generate(source: TokenRows, options?: GenerateOptions): Promise<Generation> {
     return call(options, (native) => this.native.generate(source, native));
+  }
+
+  /** What `generate` and `score` say to the same rows, to the same bits, from one encoding. */
+  answer(batch: PairRows, options?: GenerateOptions): Promise<Answers> {
+    return call(options, (native) => this.native.answer(batch, native));
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Figure, SummaryCell } from "../evaluation/records.js";
-import { share } from "./number_format.js";
+import { share, signed } from "./number_format.js";
 import { bytes, duration } from "./units.js";
 
 /** A column as tables name it. */
@@ -98,6 +98,12 @@ export const DETAIL_COLUMNS: readonly Column[] = [
     help: "Edit success under teacher forcing: every target token is the most likely one",
     pick: (cell) => cell.teacherForced.ES,
     format: share,
+  },
+  {
+    title: "leak gap",
+    help: "ES forced minus ES: what the right tokens before each, and where the answer ends, give away",
+    pick: (cell) => cell.leakGap,
+    format: signed,
   },
   {
     title: "DD hard",

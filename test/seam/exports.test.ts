@@ -73,6 +73,7 @@ afterAll(() => engine.close());
 
 test("the parser of this test sees every kind of member", () => {
   expect(namesOf("NativeModel")).toEqual([
+    "answer",
     "compare",
     "dispose",
     "disposed",

@@ -33,7 +33,8 @@ export function startProgram(args: readonly string[], options: ProgramOptions): 
   const program = join(packageRoot, "bin", "seprog-native.mjs");
   const child = spawn(process.execPath, [...nodeArgs, program, ...args], {
     cwd,
-    env: { ...process.env, ...env },
+    // What base models say is kept with the test.
+    env: { ...process.env, SEPROG_CACHE: join(cwd, ".answers"), ...env },
     stdio: ["pipe", "pipe", "pipe"],
   });
   let stdout = "";

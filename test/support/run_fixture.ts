@@ -40,6 +40,7 @@ export function summaryCell(dataset: string, K: number, change: Partial<SummaryC
     base: { accuracy: figure(0.97, 0.01), ES: figure(0.02, 0.01) },
     gate: { accuracy: figure(0.96), precision: figure(0.97), recall: figure(0.95) },
     teacherForced: { ES: figure(success + 0.01), DD: figure(0.01, 0.01) },
+    leakGap: figure(0.01, 0.01),
     train: { stepWallMs: figure(12 + 1.4 * K, 2, 10), peakBytes: figure((60 + 2.5 * K) * 2 ** 20, 0, 10) },
     inference: {
       wallMs: figure(6 + 0.9 * K, 1, 10),
@@ -118,6 +119,8 @@ export function cellResult(cell: SummaryCell): CellResult {
     editing: {},
     retention: [],
     tuning: null,
+    agreement: null,
+    work: null,
     timing: {
       warmup: 2,
       repetitions: 10,

@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { evaluationSchema, type SequentialConfig, scheduleName } from "../../src/config/evaluation.js";
 import { assetPath } from "../../src/config/paths.js";
 import type { EditRecord, Episode } from "../../src/data/types.js";
-import { BaseAnswers } from "../../src/evaluation/answers.js";
+import { BaseAnswers } from "../../src/evaluation/base_answers.js";
+import { BatchBudget } from "../../src/evaluation/batch_budget.js";
 import { evaluateCell } from "../../src/evaluation/cell.js";
 import { evaluate } from "../../src/evaluation/evaluate.js";
 import { cellResultSchema, editRecordSchema } from "../../src/evaluation/records.js";
@@ -24,7 +25,7 @@ beforeAll(async () => {
 const PLACES = ["alpha", "beta", "gamma", "delta", "omega"];
 /** How many edits the model below holds: older ones are forgotten. */
 const HELD = 2;
-const options = { batchSize: 4, maxNewTokens: 8 };
+const options = { budget: new BatchBudget({ mostRows: 4 }), maxNewTokens: 8 };
 const total = {
   name: "total",
   wallNs: 1e6,
@@ -64,6 +65,10 @@ class ForgetfulModel implements EditedScorer {
       argmax: target.ids,
       rowLoss: new Float32Array(target.lengths.length),
     };
+  }
+
+  async answer(batch: PairRows) {
+    return { ...(await this.score(batch)), ...(await this.generate(batch.source)) };
   }
 
   async compare(_other: EditedScorer, { target }: PairRows) {

@@ -114,6 +114,10 @@ class Constant implements EditedScorer {
     };
   }
 
+  async answer(batch: PairRows) {
+    return { ...(await this.score(batch)), ...(await this.generate(batch.source)) };
+  }
+
   async compare(_other: EditedScorer, { target }: PairRows) {
     return { kl: new Float32Array(target.ids.length) };
   }

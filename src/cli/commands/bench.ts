@@ -1,12 +1,15 @@
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import {
+  baseDtypeOption,
+  cacheOption,
   dataOption,
   datasetsOption,
   deterministicOption,
-  deviceOption,
+  devicesOption,
   jobsOption,
   kOption,
+  memoryBudgetOption,
   methodsOption,
   microBatchOption,
   modelsOption,
@@ -45,12 +48,15 @@ export const bench = defineCommand({
     set: setOption,
     data: dataOption,
     models: modelsOption,
-    device: deviceOption,
+    "base-dtype": baseDtypeOption,
+    device: devicesOption,
     threads: threadsOption,
     deterministic: deterministicOption,
     seed: seedOption,
     jobs: jobsOption,
     "micro-batch": microBatchOption,
+    "memory-budget": memoryBudgetOption,
+    cache: cacheOption,
     "budget-minutes": {
       type: "number",
       requiresArg: true,
@@ -67,17 +73,18 @@ export const bench = defineCommand({
     },
   },
   run: async (args) => {
-    const { engineChoice } = await import("../engine_choice.js");
+    const { answeringChoice } = await import("../answering_choice.js");
+    const { engineChoices } = await import("../engine_choice.js");
     const { suiteFromArgs } = await import("../suite_args.js");
     const { benchSuite } = await import("../suite_run.js");
-    const { "micro-batch": microBatch, "budget-minutes": budgetMinutes } = args;
-    const suite = suiteFromArgs({ ...args, microBatch });
+    const { "base-dtype": baseDtype, "micro-batch": microBatch, "budget-minutes": budgetMinutes } = args;
+    const suite = suiteFromArgs({ ...args, microBatch, baseDtype });
     return interruptible((signal) =>
       benchSuite(suite, {
         folder: args.out ?? `runs/${suite.name}`,
-        engine: engineChoice(args),
+        ...engineChoices(args),
+        answering: answeringChoice(args),
         ...(args.editors !== undefined && { editorsDirectory: args.editors }),
-        jobs: args.jobs,
         ...(budgetMinutes !== undefined && { budgetMinutes }),
         fresh: args.fresh || !args.resume,
         retrain: args.retrain,

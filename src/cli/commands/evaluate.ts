@@ -1,10 +1,16 @@
 import { defineCommand } from "../command.js";
+import { elsewhereOptions } from "../elsewhere_options.js";
 import { interruptible } from "../interrupt.js";
 import {
+  baseDtypeOption,
+  cacheOption,
   dataOption,
+  datasetsOption,
   deterministicOption,
-  deviceOption,
+  devicesOption,
   jobsOption,
+  kOption,
+  memoryBudgetOption,
   modelsOption,
   setOption,
   suiteOption,
@@ -13,13 +19,22 @@ import {
 
 export const evaluate = defineCommand({
   command: "evaluate",
-  describe: "Measure a trained editor at each K of a suite, whatever configuration it was trained with",
+  describe:
+    "Measure a trained editor at each K of a suite, whatever configuration it was trained with, or what others made: model folders and answers",
   examples: [
     ["evaluate --editor editors/mine", "on the data sets and K of the bundled suite"],
     ["evaluate --editor editors/mine --data mine.jsonl --set k=[1,8]", "on your own edits"],
+    ["evaluate --editor editors/mine --schedule gap=4 --lm-eval exported", "one edit after the other"],
+    [
+      "evaluate --edited my-edited-t5 --model t5-mini --data edits.jsonl --out-of-scope zsre",
+      "a model folder edited elsewhere, against its base; edits.jsonl says which edits are in it",
+    ],
+    ["evaluate --questions-out questions.jsonl --k 8", "the edits and questions for any other system"],
+    ["evaluate --predictions answers.jsonl --questions questions.jsonl", "what that system answered"],
   ],
   options: {
-    editor: { type: "string", requiresArg: true, demandOption: true, describe: "Folder of a trained editor" },
+    ...elsewhereOptions,
+    k: kOption,
     suite: suiteOption,
     out: {
       type: "string",
@@ -28,15 +43,24 @@ export const evaluate = defineCommand({
     },
     set: setOption,
     data: dataOption,
+    datasets: datasetsOption,
     models: modelsOption,
-    device: deviceOption,
+    "base-dtype": baseDtypeOption,
+    device: devicesOption,
     threads: threadsOption,
     deterministic: deterministicOption,
     jobs: jobsOption,
+    "memory-budget": memoryBudgetOption,
+    cache: cacheOption,
     fresh: { type: "boolean", default: false, describe: "Measure every cell anew" },
   },
   run: async (args) => {
-    const { engineChoice } = await import("../engine_choice.js");
+    const { evaluateElsewhere, modeOf, scheduleOverrides } = await import("../evaluate_elsewhere.js");
+    const mode = modeOf(args);
+    if (mode !== "editor" || args.editor === undefined) return evaluateElsewhere(args, mode);
+    const { exportRun } = await import("../export_run.js");
+    const { answeringChoice } = await import("../answering_choice.js");
+    const { engineChoices } = await import("../engine_choice.js");
     const { basename, resolve } = await import("node:path");
     const { suiteFromArgs } = await import("../suite_args.js");
     const { benchSuite } = await import("../suite_run.js");
@@ -48,22 +72,33 @@ export const evaluate = defineCommand({
       path,
       value,
     });
-    const suite = suiteFromArgs(args, [
+    const suite = suiteFromArgs({ ...args, baseDtype: args["base-dtype"] }, [
       set(["methods"], { [methodName]: method }),
       set(["model"], model.name),
       set(["seeds"], [seed]),
       set(["text"], text),
+      ...scheduleOverrides(args.schedule),
     ]);
-    return interruptible((signal) =>
+    const run = args.out ?? `runs/evaluate-${basename(folder)}`;
+    const startedAt = new Date();
+    const status = await interruptible((signal) =>
       benchSuite(suite, {
-        folder: args.out ?? `runs/evaluate-${basename(folder)}`,
-        engine: engineChoice(args),
-        jobs: args.jobs,
+        folder: run,
+        ...engineChoices(args),
+        answering: answeringChoice(args),
         fresh: args.fresh,
         retrain: false,
         editorDirectory: folder,
         signal,
       }),
     );
+    await exportRun(run, {
+      name: basename(folder),
+      lmEval: args["lm-eval"],
+      device: args.device,
+      maxNewTokens: suite.datasets[0]?.evaluation.maxNewTokens ?? null,
+      startedAt,
+    });
+    return status;
   },
 });
