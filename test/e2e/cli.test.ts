@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
+import { answerLineSchema } from "../../src/evaluation/answer_lines.js";
 import { runProgram, startProgram } from "../support/program.js";
 import { TinyWorld, tinyRecords } from "../support/tiny_world.js";
 
@@ -111,12 +112,34 @@ describe("a trained editor", () => {
     await writeFile(world.path("other.jsonl"), records.join("\n"));
     const measured = await run([
       ...["evaluate", ...editor, "--suite", "suite.yaml", "--data", "other.jsonl"],
-      ...["--set", "k=[2]", "--set", "evaluation.maxEdits=16"],
+      ...[
+        "--set",
+        "k=[2]",
+        "--set",
+        "evaluation.maxEdits=16",
+        "--schedule",
+        "gap=1",
+        "--lm-eval",
+        "exported",
+      ],
     ]);
     expect(measured).toContain("Report:");
     const summary = JSON.parse(readFileSync(world.path("runs", "evaluate-editor", "summary.json"), "utf8"));
     expect(summary.cells).toHaveLength(1);
-    expect(summary.cells[0].nEdits).toBe(16);
+    expect(summary.cells[0]).toMatchObject({ nEdits: 16, schedule: "gap=1" });
+    const linesOf = (path: string) => readFileSync(path, "utf8").trimEnd().split("\n");
+    const answers = linesOf(world.path("runs", "evaluate-editor", "answers.jsonl")).map((line) =>
+      answerLineSchema.parse(JSON.parse(line)),
+    );
+    const ownOnes = answers.filter(({ kind }) => kind === "self");
+    expect(ownOnes).toHaveLength(16);
+    expect(ownOnes.filter(({ right }) => right).length / 16).toBe(summary.cells[0].ESself.value);
+    expect(answers.every(({ gate }) => gate !== null)).toBe(true);
+    const exported = readdirSync(world.path("exported", "editor"));
+    const samples = exported.filter((name) => name.startsWith("samples_"));
+    expect(samples.flatMap((name) => linesOf(world.path("exported", "editor", name)))).toHaveLength(
+      answers.length,
+    );
   });
 
   it("adds, lists, asks about and removes edits", async () => {
