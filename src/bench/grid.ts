@@ -11,6 +11,7 @@ import type {
 } from "../config/suite.js";
 import { parseDatasetSpec } from "../data/dataset_spec.js";
 import { SeprogError } from "../errors.js";
+import type { BaseDtype } from "../models/base_dtype.js";
 
 /** One editor to be trained, or found trained: a method on the train splits it names, with one seed. */
 export interface EditorTask {
@@ -27,6 +28,8 @@ export interface CellTask {
   readonly dataset: string;
   /** The base model as the suite names it. */
   readonly model: string;
+  /** What it is rounded to. */
+  readonly baseDtype: BaseDtype;
   readonly text: TextConfig;
   readonly evaluation: EvaluationConfig;
   readonly K: number;
@@ -56,13 +59,16 @@ export function suiteCells({ datasets }: SuiteConfig): CellTask[] {
   );
 }
 
-function cellsOf({ name: dataset, methods, model, text, evaluation, k }: SuiteDataset, seed: number) {
+function cellsOf(
+  { name: dataset, methods, model, baseDtype, text, evaluation, k }: SuiteDataset,
+  seed: number,
+) {
   return Object.entries(methods).flatMap(([methodName, { config: method, sweep, tune }]) => {
     const trainedOn = method.training.datasets.length > 0 ? method.training.datasets : [dataset];
     const editor: EditorTask = { methodName, method, datasets: trainedOn, seed };
     return k.map((K): CellTask => {
       const name = `${methodName}-${datasetLabel(dataset)}-K${K}-s${seed}`;
-      return { editor, dataset, model, text, evaluation, K, seed, sweep, tune, name };
+      return { editor, dataset, model, baseDtype, text, evaluation, K, seed, sweep, tune, name };
     });
   });
 }

@@ -120,7 +120,10 @@ export async function finishedCells(plan: readonly PlannedCell[]): Promise<Map<s
 }
 
 /** What stands in the cell's folder, if it was measured under this very configuration. */
-export async function finishedResult({ folder, hash }: Pick<PlannedCell, "folder" | "hash">): Promise<CellResult | undefined> {
+export async function finishedResult({
+  folder,
+  hash,
+}: Pick<PlannedCell, "folder" | "hash">): Promise<CellResult | undefined> {
   const path = join(folder, RUN_FILES.result);
   if (!existsSync(path)) return undefined;
   const parsed = cellResultSchema.safeParse(JSON.parse(await readFile(path, "utf8")));

@@ -1,6 +1,7 @@
 import { editorCodec } from "../config/editor_codec.js";
 import type { TextConfig } from "../config/suite.js";
 import type { EditorSpec } from "../editors/registry.js";
+import { type BaseDtype, narrowed } from "../models/base_dtype.js";
 import { type Engine, type Model, openEngine } from "../native/engine.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
@@ -18,6 +19,8 @@ export interface Session extends AsyncDisposable {
 export interface SessionOptions {
   readonly engine: EngineChoice;
   readonly modelFolder: string;
+  /** What the base is rounded to; default: fp32. */
+  readonly dtype?: BaseDtype | undefined;
   readonly text: TextConfig;
   /** Decides how edits are written, and for whose tokenizer. */
   readonly editor: EditorSpec;
@@ -26,13 +29,14 @@ export interface SessionOptions {
 export async function openSession({
   engine: choice,
   modelFolder,
+  dtype = "fp32",
   text,
   editor,
 }: SessionOptions): Promise<Session> {
   const tokenizer = await Tokenizer.load(modelFolder);
   const engine = await openEngine(choice);
   try {
-    const base = await engine.loadModel(modelFolder, { addPadToken: true });
+    const base = await engine.loadModel(modelFolder, { addPadToken: true, ...narrowed(dtype) });
     return {
       engine,
       base,

@@ -1,6 +1,7 @@
 import { didYouMean } from "../config/suggest.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { SeprogError } from "../errors.js";
+import type { BaseDtype } from "../models/base_dtype.js";
 import type { TokensEach } from "../profile/even_lengths.js";
 import { isShape, type ShapeName, shapeNames } from "../profile/shapes.js";
 import { type SuiteArgs, suiteFromArgs } from "./suite_args.js";
@@ -8,12 +9,13 @@ import { type SuiteArgs, suiteFromArgs } from "./suite_args.js";
 /** The paper's costs are of zsRE (Table 3). */
 const DEFAULT_DATASET = "zsre";
 
-export interface ProfileArgs extends Omit<SuiteArgs, "k" | "microBatch"> {
+export interface ProfileArgs extends Omit<SuiteArgs, "k" | "microBatch" | "baseDtype"> {
   readonly shapes?: readonly string[] | undefined;
   readonly "source-tokens": number;
   readonly "target-tokens": number;
   readonly "edit-tokens": number;
   readonly "micro-batch"?: number | undefined;
+  readonly "base-dtype"?: BaseDtype | undefined;
 }
 
 /** What is profiled: the suite, or its methods on shapes. K is none of the suite's. */
@@ -37,6 +39,7 @@ export function profileSuiteOf(args: ProfileArgs): ProfiledSuite {
     methods,
     datasets,
     microBatch: args["micro-batch"],
+    baseDtype: args["base-dtype"],
   });
   const usual = whole.datasets.filter((dataset) => dataset.name === DEFAULT_DATASET);
   const chosen = datasets ? whole.datasets : usual.length > 0 ? usual : whole.datasets.slice(0, 1);

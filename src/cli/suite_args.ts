@@ -3,6 +3,7 @@ import { type Override, parseOverrides } from "../config/overrides.js";
 import { selectFrom, withMicroBatch } from "../config/select.js";
 import type { SuiteConfig } from "../config/suite.js";
 import { absoluteDatasetSpec, parseDatasetSpec } from "../data/dataset_spec.js";
+import type { BaseDtype } from "../models/base_dtype.js";
 
 export interface SuiteArgs {
   readonly suite: string;
@@ -14,6 +15,7 @@ export interface SuiteArgs {
   readonly datasets?: readonly string[] | undefined;
   readonly k?: readonly number[] | undefined;
   readonly microBatch?: number | undefined;
+  readonly baseDtype?: BaseDtype | undefined;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface SuiteArgs {
  * @throws SeprogError CONFIG_INVALID
  */
 export function suiteFromArgs(
-  { suite, set, data, models, seed, microBatch, ...selection }: SuiteArgs,
+  { suite, set, data, models, seed, microBatch, baseDtype, ...selection }: SuiteArgs,
   first: readonly Override[] = [],
 ): SuiteConfig {
   const flags: Override[] = [];
@@ -30,6 +32,8 @@ export function suiteFromArgs(
   if (data !== undefined && !isFolder)
     flags.push({ origin: `--data ${data}`, path: ["datasets"], value: [absoluteDatasetSpec(data)] });
   if (seed !== undefined) flags.push({ origin: `--seed ${seed}`, path: ["seeds"], value: [seed] });
+  if (baseDtype !== undefined)
+    flags.push({ origin: `--base-dtype ${baseDtype}`, path: ["baseDtype"], value: baseDtype });
   const whole = loadSuite(suite, [...first, ...parseOverrides(set), ...flags], {
     models,
     data: isFolder ? data : undefined,

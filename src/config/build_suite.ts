@@ -13,6 +13,7 @@ import { type Override, withOverrides } from "./overrides.js";
 import type { ConfigSource, Path } from "./source.js";
 import { didYouMean } from "./suggest.js";
 import {
+  baseDtypeSchema,
   kSchema,
   type MethodConfig,
   methodSchema,
@@ -187,6 +188,7 @@ function buildDataset(
 
   const orEmpty = (part: ConfigSource): ConfigSource => ({ ...part, value: part.value ?? {} });
   const model = checkConfig(modelSchema, settled("model"), problems);
+  const baseDtype = checkConfig(baseDtypeSchema, settled("baseDtype"), problems);
   const k = checkConfig(kSchema, settled("k"), problems);
   const seeds = checkConfig(seedsSchema.default([0]), settled("seeds"), problems);
   const text = checkConfig(textSchema, orEmpty(settled("text")), problems);
@@ -227,11 +229,11 @@ function buildDataset(
       tune: config && tune && buildTune(source, config, tune, methodWith, problems),
     };
   });
-  if (!model || !k || !seeds || !text || !evaluation) return undefined;
+  if (!model || !baseDtype || !k || !seeds || !text || !evaluation) return undefined;
   const complete = configs.flatMap(({ name, sweep, config, tune }) =>
     config === undefined ? [] : [[name, { config, sweep, tune: tune ?? null }] as const],
   );
-  return { model, k, seeds, text, evaluation, methods: Object.fromEntries(complete) };
+  return { model, baseDtype, k, seeds, text, evaluation, methods: Object.fromEntries(complete) };
 }
 
 /** The method with each value; an option that decides what an editor learns cannot be tuned: one editor serves all. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { EDITORS, type EditorKind, type EditorSpec, isTrained, nestsK } from "../editors/registry.js";
+import { BASE_DTYPES, type BaseDtype } from "../models/base_dtype.js";
 import type { EvaluationConfig } from "./evaluation.js";
 import { trainingSchema } from "./training.js";
 
@@ -47,6 +48,9 @@ export const methodSchema = z
 
 export const modelSchema = z.string().min(1);
 
+/** What the base's large matrices are rounded to when it is loaded (docs/precision.md). */
+export const baseDtypeSchema = z.enum(BASE_DTYPES).default("fp32");
+
 /** Options that are checked where they end up: merged over those they change. */
 const part = z.record(z.string(), z.unknown());
 
@@ -59,6 +63,7 @@ const datasetEntrySchema = z.strictObject({
   name: z.string().min(1),
   /** A bundled model's name or a Hugging Face folder. */
   model: modelSchema.optional(),
+  baseDtype: z.enum(BASE_DTYPES).optional(),
   k: kSchema.optional(),
   seeds: seedsSchema.optional(),
   text: part.optional(),
@@ -99,6 +104,7 @@ export const suiteFileSchema = z.strictObject({
   /** What a reader of the report should know of what was run and what was not. */
   notes: z.array(z.string()).default([]),
   model: modelSchema.optional(),
+  baseDtype: z.enum(BASE_DTYPES).optional(),
   datasets: distinct(datasetEntrySchema, ({ name }) => name),
   k: kSchema,
   seeds: seedsSchema.default([0]),
@@ -144,6 +150,7 @@ export interface SuiteMethod {
 export interface SuiteDataset {
   readonly name: string;
   readonly model: string;
+  readonly baseDtype: BaseDtype;
   readonly k: readonly number[];
   readonly seeds: readonly number[];
   readonly text: TextConfig;

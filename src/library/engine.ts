@@ -1,8 +1,15 @@
 import { resolveModel } from "../config/paths.js";
+import type { BaseDtype } from "../models/base_dtype.js";
 import type { EngineOptions } from "../native/addon.js";
 import { type Engine as NativeEngine, openEngine as openNativeEngine } from "../native/engine.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { BaseModel } from "./base_model.js";
+
+export interface LoadOptions {
+  /** What the large matrices are rounded to; default: fp32. A base of int8 only answers. */
+  readonly dtype?: BaseDtype;
+  readonly signal?: AbortSignal;
+}
 
 /** One device and its thread. Closing it frees everything that was made on it. */
 export class Engine implements AsyncDisposable {
@@ -27,9 +34,10 @@ export class Engine implements AsyncDisposable {
   /**
    * @param model name of a bundled base model, or a Hugging Face folder (config.json, weights, tokenizer files)
    * @throws SeprogError CONFIG_INVALID if there is none of that name; CHECKPOINT_INVALID, WEIGHT_MISSING,
-   * SHAPE_MISMATCH, NON_FINITE, UNSUPPORTED for what is wrong with the folder
+   * SHAPE_MISMATCH, NON_FINITE, UNSUPPORTED for what is wrong with the folder; UNSUPPORTED for a type that the device does
+   * not compute in
    */
-  async loadModel(model: string, options: { readonly signal?: AbortSignal } = {}): Promise<BaseModel> {
+  async loadModel(model: string, options: LoadOptions = {}): Promise<BaseModel> {
     const folder = resolveModel(model);
     const tokenizer = await Tokenizer.load(folder);
     const native = await this.#native.loadModel(folder, { ...options, addPadToken: true });

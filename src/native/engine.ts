@@ -1,4 +1,4 @@
-import type { EngineOptions, MatmulBackend, MemoryStats, NativeEngine, Spec } from "./addon.js";
+import type { BaseDtype, EngineOptions, MatmulBackend, MemoryStats, NativeEngine, Spec } from "./addon.js";
 import { type CallOptions, call } from "./call.js";
 import { Editor } from "./editor.js";
 import { FineTuner } from "./fine_tuner.js";
@@ -16,10 +16,14 @@ export { Editor, FineTuner, Model };
 export interface LoadModelOptions extends CallOptions {
   /** Give a model without a pad token one, its embedding the mean of the others. Default false. */
   readonly addPadToken?: boolean;
+  /** What the large matrices are rounded to. Default "fp32". */
+  readonly dtype?: BaseDtype;
 }
 
 export interface SeedOptions extends CallOptions {
   readonly seed: number;
+  /** What the large matrices are rounded to. Default "fp32". */
+  readonly dtype?: BaseDtype;
 }
 
 export interface MemoryStatsOptions extends CallOptions {
@@ -74,7 +78,8 @@ export class Engine implements AsyncDisposable {
   /**
    * Loads a Hugging Face folder: config.json with model.safetensors or pytorch_model.bin, whole or in shards.
    *
-   * @throws SeprogError CHECKPOINT_INVALID, WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE, UNSUPPORTED
+   * @throws SeprogError CHECKPOINT_INVALID, WEIGHT_MISSING, SHAPE_MISMATCH, NON_FINITE, UNSUPPORTED, also for a type that
+   * the device does not compute in
    */
   loadModel(directory: string, options?: LoadModelOptions): Promise<Model> {
     return call(options, async (native) => Model.of(await this.#native.loadModel(directory, native)));

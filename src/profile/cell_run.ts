@@ -9,6 +9,7 @@ import { SeprogError } from "../errors.js";
 import { OutputHash } from "../evaluation/receipt.js";
 import { writeFileAtomically } from "../files.js";
 import { medianEstimate } from "../metrics/bootstrap.js";
+import { narrowed } from "../models/base_dtype.js";
 import type { Generation } from "../native/addon.js";
 import { type EditedModel, type Editor, type Engine, openEngine } from "../native/engine.js";
 import { unpackRows } from "../tokenizers/token_rows.js";
@@ -50,10 +51,15 @@ async function measured(engine: Engine, job: ProfileJob, calls: Calls): Promise<
   const oneOff = new OneOffCosts(engine);
   const energy = await openEnergyMeter(engine.device);
 
+  const rounding = narrowed(task.baseDtype);
   const base =
     model.kind === "folder"
-      ? await oneOff.measure("load_model", () => engine.loadModel(model.folder, { addPadToken: true }))
-      : await oneOff.measure("create_model", () => engine.createModel(model.config, { seed: task.seed }));
+      ? await oneOff.measure("load_model", () =>
+          engine.loadModel(model.folder, { addPadToken: true, ...rounding }),
+        )
+      : await oneOff.measure("create_model", () =>
+          engine.createModel(model.config, { seed: task.seed, ...rounding }),
+        );
   const prepared =
     model.kind === "folder"
       ? await prepareText({ ...job, model }, base, calls)

@@ -134,7 +134,7 @@ export function shapeProfileCells(
 /** Everything that decides a record but the machine. */
 function cellHash(
   identity: readonly unknown[],
-  { editor: { method } }: CellTask,
+  { editor: { method }, baseDtype }: CellTask,
   { warmUps, repetitions, rounds, engine }: ProfileCellOptions,
 ): string {
   return configHash({
@@ -146,6 +146,7 @@ function cellHash(
     repetitions,
     rounds,
     engine,
+    ...(baseDtype !== "fp32" && { baseDtype }),
   });
 }
 

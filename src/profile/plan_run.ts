@@ -1,6 +1,7 @@
 import { type EditorSpec, isTrained, useOf } from "../editors/registry.js";
 import { writeJsonAtomically } from "../files.js";
 import { medianEstimate } from "../metrics/bootstrap.js";
+import { narrowed } from "../models/base_dtype.js";
 import { type Engine, type Model, openEngine } from "../native/engine.js";
 import { assemble } from "./assemble.js";
 import { type PlanTarget, tensorBudget } from "./devices.js";
@@ -97,7 +98,7 @@ interface PlannedSubject extends AsyncDisposable {
 
 async function openPlanned({ task, model, record }: PlanJob, device: string): Promise<PlannedSubject> {
   const engine = await openEngine({ device });
-  const base = await engine.createModel(model.config, { seed: task.seed });
+  const base = await engine.createModel(model.config, { seed: task.seed, ...narrowed(task.baseDtype) });
   return {
     engine,
     base,

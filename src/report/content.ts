@@ -1,5 +1,6 @@
 import type { SummaryCell } from "../evaluation/records.js";
 import { drawdownOrder } from "./ablation_order.js";
+import { agreementTable } from "./agreement_table.js";
 import { baseTable } from "./base_table.js";
 import { type Chart, lineCharts } from "./charts.js";
 import { type Column, type ColumnHead, DETAIL_COLUMNS, HEADLINE_COLUMNS } from "./columns.js";
@@ -50,7 +51,7 @@ export interface ReportContent {
   /** Methods side by side; empty with one method. */
   readonly comparison: readonly ResultTable[];
   readonly base: ResultTable;
-  /** What was tuned, and what fitting weights to edits took. */
+  /** What rounding the base changed, what was tuned, and what fitting weights to edits took. */
   readonly editing: readonly ResultTable[];
   readonly headline: readonly ResultTable[];
   readonly details: readonly ResultTable[];
@@ -73,7 +74,7 @@ export async function reportContent(run: RunData): Promise<ReportContent> {
     notes: notesOf(run),
     series,
     comparison: comparisonTables(grid),
-    editing: [tuningTable(results) ?? [], editingTables(results)].flat(),
+    editing: [agreementTable(results) ?? [], tuningTable(results) ?? [], editingTables(results)].flat(),
     base: baseTable(summary),
     headline: series.map((one) => resultTable(one, HEADLINE_COLUMNS)),
     details: [allPairTests(grid) ?? [], series.map((one) => resultTable(one, DETAIL_COLUMNS))].flat(),

@@ -1,6 +1,7 @@
 import { defineCommand, defineGroup } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import {
+  baseDtypeOption,
   deviceOption,
   editorOption,
   editorSetOption,
@@ -15,6 +16,7 @@ const shared = {
   set: editorSetOption,
   memory: { ...memoryOption, demandOption: true },
   model: modelOption,
+  "base-dtype": baseDtypeOption,
   device: deviceOption,
   threads: threadsOption,
 } as const;

@@ -3,6 +3,7 @@ import { planTarget, planTargetNames } from "../../profile/devices.js";
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import {
+  baseDtypeOption,
   dataOption,
   datasetsOption,
   deterministicOption,
@@ -106,6 +107,7 @@ export const profile = defineCommand({
     set: setOption,
     data: dataOption,
     models: modelsOption,
+    "base-dtype": baseDtypeOption,
     device: deviceOption,
     threads: threadsOption,
     deterministic: deterministicOption,

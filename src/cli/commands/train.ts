@@ -1,6 +1,7 @@
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import {
+  baseDtypeOption,
   dataOption,
   deterministicOption,
   deviceOption,
@@ -32,6 +33,7 @@ export const train = defineCommand({
     set: setOption,
     data: dataOption,
     models: modelsOption,
+    "base-dtype": baseDtypeOption,
     device: deviceOption,
     threads: threadsOption,
     deterministic: deterministicOption,
@@ -49,7 +51,11 @@ export const train = defineCommand({
     const { trainFromSuite } = await import("../../bench/train_run.js");
     const { createProgress } = await import("../progress.js");
     const { duration } = await import("../../report/units.js");
-    const suite = suiteFromArgs({ ...args, microBatch: args["micro-batch"] });
+    const suite = suiteFromArgs({
+      ...args,
+      microBatch: args["micro-batch"],
+      baseDtype: args["base-dtype"],
+    });
     const progress = createProgress();
     try {
       const trained = await interruptible((signal) =>
