@@ -8,7 +8,7 @@ out-of-scope one where the data have one, else a random one. The edit is one tha
 last two blocks, all K edits as one batch.
 
   product      `seprog-native bench`, cold: the whole command, with start-up, the drawing of episodes, the divergence of the
-               hard questions, one timed repetition of the edit, and the report
+               out-of-scope questions, one timed repetition of edit and answers, and the report; batches as it chooses them
   one record   the loop as EasyEdit has it: a call for an edit's own question, one for its rephrases, one for what is out of
                scope, before and after; no padding
   batches      the same loop with batches of 64 questions
@@ -60,7 +60,7 @@ def write_suite(path, model, options):
         schemaVersion=1, name="peers", datasets=[dict(name="counterfact", model=model)], k=[options.k], seeds=[0],
         methods=dict(ft=dict(editor=dict(kind="ft", maxSteps=options.max_steps, editLearningRate=LEARNING_RATE))),
         evaluation=dict(maxEdits=options.edits, minEpisodes=1, rephrasesPerEdit=2, outScope=dict(hardShare=1),
-                        batchSize=64, maxNewTokens=MAX_NEW_TOKENS, timing=dict(warmUps=0, repetitions=1)))))
+                        maxNewTokens=MAX_NEW_TOKENS, timing=dict(warmUps=0, repetitions=1)))))
 
 
 def children_cpu_ms():
