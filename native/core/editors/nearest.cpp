@@ -15,6 +15,7 @@
 #include "../fnv.h"
 #include "../instrument/memory_role.h"
 #include "../options.h"
+#include "../plan/planned_device.h"
 #include "model_scorer.h"
 #include "seprog/edit_encoder.h"
 #include "untrained.h"
@@ -136,6 +137,14 @@ ScopeDecision NearestScorer::decide(const TokenRows& questions, JobContext& cont
   }
   const at::Tensor cosine_BK =
       at::mm(encoder_->directions(questions, context), edits_.direction_KD.t()).to(at::kCPU).contiguous();
+  if (isPlanned(edits_.direction_KD.device())) {
+    // Which edit is nearest nobody knows there: the longest bounds what any takes.
+    const std::vector<int32_t>& lengths = edits_.prefix.lengths;
+    const auto longest = std::max_element(lengths.begin(), lengths.end()) - lengths.begin();
+    scope.selected.assign(rows, static_cast<int32_t>(longest));
+    scope.logit.assign(rows, std::numeric_limits<float>::infinity());
+    return scope;
+  }
   for (int64_t b = 0; b < rows; ++b) {
     const float* cosine = cosine_BK.const_data_ptr<float>() + b * edits_.size();
     const float* best = std::max_element(cosine, cosine + edits_.size());  // the first of equals
