@@ -4,7 +4,10 @@
 #include <node_api.h>
 
 #include <cstdlib>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -27,29 +30,76 @@ bool readOnlyArgument(napi_env env, napi_callback_info info, napi_value* argumen
   return napi_get_cb_info(env, info, &count, argument, nullptr, nullptr) == napi_ok && count == 1;
 }
 
-/// preload(paths: string[]): opens each library, in order, for the whole process and for good.
-/// Throws NATIVE_NOT_FOUND with the loader's own words for the first that does not open.
-napi_value preload(napi_env env, napi_callback_info info) {
-  napi_value paths;
+bool readPaths(napi_env env, napi_callback_info info, std::vector<std::string>* paths) {
+  napi_value list;
   uint32_t count = 0;
-  if (!readOnlyArgument(env, info, &paths) || napi_get_array_length(env, paths, &count) != napi_ok) {
-    return throwCoded(env, "INTERNAL", "expected a string array for `paths`");
+  if (!readOnlyArgument(env, info, &list) || napi_get_array_length(env, list, &count) != napi_ok) {
+    throwCoded(env, "INTERNAL", "expected a string array for `paths`");
+    return false;
   }
-  // libgomp reads this when it is loaded. Its default, spinning, makes every parallel region 10 to 20 times
-  // slower as soon as another process wants a core. The user's own value stands.
-  setenv("OMP_WAIT_POLICY", "passive", 0);
   for (uint32_t i = 0; i < count; ++i) {
     napi_value element;
     std::string path;
-    if (napi_get_element(env, paths, i, &element) != napi_ok || !readString(env, element, &path)) {
-      return throwCoded(env, "INTERNAL", "expected a string for `paths[" + std::to_string(i) + "]`");
+    if (napi_get_element(env, list, i, &element) != napi_ok || !readString(env, element, &path)) {
+      throwCoded(env, "INTERNAL", "expected a string for `paths[" + std::to_string(i) + "]`");
+      return false;
     }
-    // NODELETE: a worker thread that ends must not unload libtorch under the others.
-    if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE) == nullptr) {
-      const char* reason = dlerror();
-      return throwCoded(env, "NATIVE_NOT_FOUND",
-                        "expected to load " + path + " but received: " + (reason ? reason : "no reason"));
+    paths->push_back(std::move(path));
+  }
+  return true;
+}
+
+void setWaitPolicy() {
+  // libgomp reads this when it is loaded. Its default, spinning, makes every parallel region 10 to 20 times
+  // slower as soon as another process wants a core. The user's own value stands.
+  setenv("OMP_WAIT_POLICY", "passive", 0);
+}
+
+bool openLibrary(const std::string& path) {
+  // NODELETE: a worker thread that ends must not unload libtorch under the others.
+  return dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE) != nullptr;
+}
+
+/// preload(paths: string[]): opens each library, in order, for the whole process and for good.
+/// Throws NATIVE_NOT_FOUND with the loader's own words for the first that does not open.
+napi_value preload(napi_env env, napi_callback_info info) {
+  std::vector<std::string> paths;
+  if (!readPaths(env, info, &paths)) return nullptr;
+  setWaitPolicy();
+  for (const std::string& path : paths) {
+    if (openLibrary(path)) continue;
+    const char* reason = dlerror();
+    return throwCoded(env, "NATIVE_NOT_FOUND",
+                      "expected to load " + path + " but received: " + (reason ? reason : "no reason"));
+  }
+  return nullptr;
+}
+
+struct Opening {
+  napi_async_work work = nullptr;
+  std::vector<std::string> paths;
+};
+
+/// startPreload(paths: string[]): begins to open them beside the JavaScript thread. What does not open is not told:
+/// `preload` of the same paths waits for what is on its way and tells.
+napi_value startPreload(napi_env env, napi_callback_info info) {
+  auto opening = std::make_unique<Opening>();
+  if (!readPaths(env, info, &opening->paths)) return nullptr;
+  setWaitPolicy();
+  napi_value name;
+  napi_create_string_utf8(env, "seprog preload", NAPI_AUTO_LENGTH, &name);
+  const auto open = [](napi_env, void* data) {
+    for (const std::string& path : static_cast<Opening*>(data)->paths) {
+      if (!openLibrary(path)) return;
     }
+  };
+  const auto finish = [](napi_env finished, napi_status, void* data) {
+    const std::unique_ptr<Opening> done(static_cast<Opening*>(data));
+    napi_delete_async_work(finished, done->work);
+  };
+  if (napi_create_async_work(env, nullptr, name, open, finish, opening.get(), &opening->work) == napi_ok &&
+      napi_queue_async_work(env, opening->work) == napi_ok) {
+    opening.release();
   }
   return nullptr;
 }
@@ -71,6 +121,8 @@ napi_value initialise(napi_env env, napi_value exports) {
   napi_value function;
   napi_create_function(env, "preload", NAPI_AUTO_LENGTH, preload, nullptr, &function);
   napi_set_named_property(env, exports, "preload", function);
+  napi_create_function(env, "startPreload", NAPI_AUTO_LENGTH, startPreload, nullptr, &function);
+  napi_set_named_property(env, exports, "startPreload", function);
   napi_create_function(env, "hasLibrary", NAPI_AUTO_LENGTH, hasLibrary, nullptr, &function);
   napi_set_named_property(env, exports, "hasLibrary", function);
   return exports;

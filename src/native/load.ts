@@ -10,12 +10,16 @@ import type { NativeAddon } from "./addon.js";
 interface Preload {
   /** Opens each library, in order, for the whole process and for good. */
   preload(paths: readonly string[]): void;
+  /** Begins the same beside the JavaScript thread; `preload` of the same paths waits for it. */
+  startPreload(paths: readonly string[]): void;
   /** Whether the dynamic loader can open the library. */
   hasLibrary(name: string): boolean;
 }
 
 /** How libtorch came into this process. */
 export interface LoadReport {
+  /** The addon's own file. */
+  readonly addonFile: string;
   readonly libtorch: Libtorch;
   /** Why its CUDA part was not loaded; null when it was. */
   readonly cudaProblem: string | null;
@@ -43,6 +47,19 @@ export function loadAddon(): NativeAddon {
   return loaded.addon;
 }
 
+/**
+ * Begins to open libtorch beside the JavaScript thread, for a program that is going to need it. Nothing is told: what is
+ * wrong shows when the addon is loaded.
+ */
+export function startLoading(): void {
+  try {
+    const preload = requireAddon<Preload>(path.join(addonFolder(), "seprog_preload.node"));
+    preload.startPreload(findLibtorch().cpuLibraries);
+  } catch (error) {
+    if (!(error instanceof SeprogError)) throw error;
+  }
+}
+
 /** What loading found; loads if that has not happened. @throws as loadAddon */
 export function loadReport(): LoadReport {
   loaded ??= load();
@@ -55,11 +72,12 @@ function load(): Loaded {
   const preload = requireAddon<Preload>(path.join(folder, "seprog_preload.node"));
   openLibraries(preload, libtorch.cpuLibraries);
   const cudaProblem = loadCuda(preload, libtorch);
-  const addon = requireAddon<NativeAddon>(path.join(folder, "seprog_native.node"));
+  const addonFile = path.join(folder, "seprog_native.node");
+  const addon = requireAddon<NativeAddon>(addonFile);
   checkVersions(addon);
   // libtorch's static objects are destroyed when the process exits; no engine may still be working then.
   process.on("exit", () => addon.shutdown());
-  return { addon, report: { libtorch, cudaProblem } };
+  return { addon, report: { addonFile, libtorch, cudaProblem } };
 }
 
 function addonFolder(): string {

@@ -1,9 +1,9 @@
 #include "kernel_cache.h"
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
+#include "../cache_folder.h"
 #include "../error.h"
 #include "../fnv.h"
 #include "../io/atomic_file.h"
@@ -21,11 +21,8 @@ bool isCubin(const std::string& bytes) {
 }  // namespace
 
 std::string kernelFolder() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') {
-    return std::string(cache) + "/seprog-native/kernels";
-  }
-  const char* home = std::getenv("HOME");
-  return home == nullptr || *home == 0 ? "" : std::string(home) + "/.cache/seprog-native/kernels";
+  const std::string folder = cacheFolder();
+  return folder.empty() ? "" : folder + "/kernels";
 }
 
 std::string kernelFile(const KernelSource& source, int architecture, const std::string& compilerVersion) {
