@@ -8,14 +8,18 @@ import { editorSchema, type TextConfig, textSchema } from "../config/suite.js";
 import { validateConfig } from "../config/validate.js";
 import { type EditorSpec, hasMemory, untrainedKinds } from "../editors/registry.js";
 import { SeprogError } from "../errors.js";
+import { BatchBudget } from "../evaluation/batch_budget.js";
+import { askInBatches } from "../evaluation/batches.js";
 import type { Edit } from "../evaluation/plain_edits.js";
-import type { Generation, MemoryRow } from "../native/addon.js";
-import type { EditCodec } from "../tokenizers/edit_codec.js";
-import { unpackRows } from "../tokenizers/token_rows.js";
+import type { BaseDtype } from "../models/base_dtype.js";
+import type { MemoryRow } from "../native/addon.js";
+import type { EditedModel, Model } from "../native/engine.js";
+import { type InputView, viewOptions } from "../tokenizers/router_texts.js";
+import { packRows, unpackRows } from "../tokenizers/token_rows.js";
 import { bundledEditors, readTrained } from "../training/trained_editors.js";
 import { type EditStore, openEditStore } from "./edit_store.js";
-import { ContentHashes } from "./identity.js";
 import type { EngineChoice } from "./job.js";
+import { modelHash } from "./model_hash.js";
 import { openSession, type Session } from "./session.js";
 
 /** One question, asked of the unedited and of the edited model. */
@@ -31,6 +35,20 @@ export interface SideBySide {
   readonly edit: MemoryRow | null;
 }
 
+/** A question as the models read it. */
+export interface ReadQuestion {
+  readonly question: string;
+  readonly source: Int32Array;
+  /** For editors with models beside the base. */
+  readonly view?: InputView | undefined;
+}
+
+/** What one model says to a question. */
+interface Said {
+  readonly text: string;
+  readonly scope?: { readonly logit: number; readonly selected: number };
+}
+
 export interface EditSessionOptions {
   /** Folder of a trained editor, or a kind that needs no training; default: the bundled editor. */
   readonly editor?: string | undefined;
@@ -38,6 +56,8 @@ export interface EditSessionOptions {
   readonly editorOptions?: readonly Override[];
   /** The base model's folder, where it is not found under the name the editor was trained with. */
   readonly model?: string | undefined;
+  /** What the base is rounded to; default: fp32. */
+  readonly baseDtype?: BaseDtype | undefined;
   /** File of edits; edits are kept in memory only without one. */
   readonly memoryFile?: string | undefined;
   /** Whether changes are written to the file; default true. */
@@ -56,6 +76,9 @@ export class EditSession implements AsyncDisposable {
   readonly #store: EditStore;
   readonly #memoryFile: string | undefined;
   readonly #call: { readonly signal?: AbortSignal };
+  readonly #budget = new BatchBudget();
+  /** Of the store as it is now. */
+  #rows: Promise<readonly MemoryRow[]> | undefined;
 
   private constructor(
     session: Session,
@@ -78,7 +101,8 @@ export class EditSession implements AsyncDisposable {
       );
     }
     const chosen = await chooseEditor(options);
-    const session = await openSession({ engine: options.engine, ...chosen, editor: chosen.spec });
+    const { engine: choice, baseDtype: dtype } = options;
+    const session = await openSession({ engine: choice, ...chosen, dtype, editor: chosen.spec });
     try {
       const { engine, base, codec } = session;
       const call = signal ? { signal } : {};
@@ -95,6 +119,7 @@ export class EditSession implements AsyncDisposable {
   /** Adds the edits and saves the memory; resolves to their ids. */
   async add(edits: readonly Edit[]): Promise<readonly number[]> {
     const ids = await this.#store.add(edits);
+    this.#rows = undefined;
     await this.#save();
     return ids;
   }
@@ -102,31 +127,74 @@ export class EditSession implements AsyncDisposable {
   /** Throws DATA_INVALID when one of them is not there; then none is removed. */
   async remove(ids: readonly number[]): Promise<void> {
     await this.#store.remove(ids);
+    this.#rows = undefined;
     await this.#save();
   }
 
   list(): Promise<readonly MemoryRow[]> {
-    return this.#store.list();
+    this.#rows ??= this.#store.list();
+    return this.#rows;
   }
 
-  async ask(questions: readonly string[]): Promise<SideBySide[]> {
-    const { base, codec } = this.#session;
+  /** @throws SeprogError DATA_INVALID for a question without a token */
+  read(question: string): ReadQuestion {
+    const { codec } = this.#session;
+    return { question, source: codec.source(question), view: codec.view(question) };
+  }
+
+  ask(questions: readonly string[]): Promise<SideBySide[]> {
+    return this.answer(questions.map((question) => this.read(question)));
+  }
+
+  /** In the order of the questions. The engine gets the calls of both models at once, and of two of these calls too. */
+  async answer(questions: readonly ReadQuestion[]): Promise<SideBySide[]> {
     const rows = await this.list();
     const edited = await this.#store.edited();
-    const source = codec.sources(questions);
-    const options = { maxNewTokens: MAX_NEW_TOKENS, ...codec.generation, ...this.#call };
-    const before = texts(await base.generate(source, options), codec);
-    const generation = await edited.generate(source, { ...options, ...codec.views(questions) });
-    const after = texts(generation, codec);
-    const logitOf = (index: number) => (rows.length === 0 ? undefined : generation.scope?.logit[index]);
-    return questions.map((question, index) => ({
-      question,
-      base: before[index] ?? "",
-      edited: after[index] ?? "",
-      edits: rows.length,
-      gate: sigmoid(logitOf(index)),
-      edit: rows[generation.scope?.selected[index] ?? -1] ?? null,
-    }));
+    const [before, after] = await Promise.all([
+      this.#generate(this.#session.base, questions),
+      this.#generate(edited, questions),
+    ]);
+    return questions.map((asked, index) => {
+      const { text = "", scope } = after[index] ?? {};
+      return {
+        question: asked.question,
+        base: before[index]?.text ?? "",
+        edited: text,
+        edits: rows.length,
+        gate: rows.length === 0 ? null : sigmoid(scope?.logit),
+        edit: rows[scope?.selected ?? -1] ?? null,
+      };
+    });
+  }
+
+  async #generate(model: Model | EditedModel, questions: readonly ReadQuestion[]): Promise<Said[]> {
+    const { codec } = this.#session;
+    const said: Said[] = [];
+    await askInBatches({
+      items: questions.map((asked, index) => ({ ...asked, index })),
+      tokensOf: ({ source, view }) =>
+        Math.max(source.length, view?.classifier.length ?? 0, view?.counterfactual.length ?? 0) +
+        MAX_NEW_TOKENS,
+      sizes: this.#budget.of("answer"),
+      ask: (batch, measure) =>
+        model.generate(packRows(batch.map(({ source }) => source)), {
+          maxNewTokens: MAX_NEW_TOKENS,
+          ...codec.generation,
+          ...viewOptions(batch.map(({ view }) => view)),
+          ...this.#call,
+          ...(measure && { measure }),
+        }),
+      take: (batch, { tokens, scope }) => {
+        unpackRows(tokens).forEach((ids, i) => {
+          const logit = scope?.logit[i];
+          said[batch[i]?.index ?? i] = {
+            text: codec.answer(ids),
+            ...(scope && logit !== undefined && { scope: { logit, selected: scope.selected[i] ?? -1 } }),
+          };
+        });
+      },
+    });
+    return said;
   }
 
   async #save(): Promise<void> {
@@ -136,10 +204,6 @@ export class EditSession implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve(this.#session[Symbol.asyncDispose]());
   }
-}
-
-function texts({ tokens }: Generation, codec: EditCodec): string[] {
-  return unpackRows(tokens).map((ids) => codec.answer(ids));
 }
 
 const sigmoid = (logit: number | undefined): number | null =>
@@ -171,7 +235,9 @@ async function chooseEditor({
   const directory = editor === undefined ? bundledEditor() : resolve(editor);
   const trained = await readTrained(directory);
   const modelFolder = resolveModel(model ?? trained.model.name);
-  if ((await new ContentHashes().model(modelFolder)) !== trained.model.checksum)
+  // Whatever type it was rounded to for training: an editor works on the same weights in each.
+  const [checksum] = trained.model.checksum.split(" ");
+  if ((await modelHash(modelFolder)) !== checksum)
     throw new SeprogError(
       "CHECKPOINT_INVALID",
       `expected the base model that ${directory} was trained on but ${modelFolder} holds other weights; name the right one with --model`,

@@ -14,7 +14,8 @@ export interface Line {
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-function decodeLine(bytes: Buffer, number: number): Line {
+/** Undefined text for bytes that are no UTF-8; a carriage return at the end is dropped. */
+export function decodeLine({ bytes, number }: { readonly bytes: Buffer; readonly number: number }): Line {
   try {
     const text = decoder.decode(bytes);
     return { number, text: text.endsWith("\r") ? text.slice(0, -1) : text };
@@ -52,11 +53,16 @@ function countLines(bytes: Buffer): number {
  * A file in pieces of whole lines, for readers of millions of lines; memory is bounded by the longest line.
  * @throws SeprogError DATA_INVALID if the file cannot be read or a line is longer than 16 MiB
  */
-export async function* readLineBlocks(path: string): AsyncGenerator<LineBlock> {
+export function readLineBlocks(path: string): AsyncGenerator<LineBlock> {
+  return lineBlocks(openChunks(path), path);
+}
+
+/** The same of any stream of bytes; each block holds what came at once. @param origin for errors */
+export async function* lineBlocks(chunks: AsyncIterable<Buffer>, origin: string): AsyncGenerator<LineBlock> {
   let firstLine = 1;
   let held: Buffer[] = [];
   let heldBytes = 0;
-  for await (const chunk of openChunks(path)) {
+  for await (const chunk of chunks) {
     const end = chunk.lastIndexOf(NEWLINE) + 1;
     if (end > 0) {
       const bytes = Buffer.concat([...held, chunk.subarray(0, end)]);
@@ -70,7 +76,7 @@ export async function* readLineBlocks(path: string): AsyncGenerator<LineBlock> {
     if (heldBytes > MAX_LINE_BYTES)
       throw new SeprogError(
         "DATA_INVALID",
-        `expected lines of at most ${MAX_LINE_BYTES} bytes but received a longer one at ${path}:${firstLine}; ` +
+        `expected lines of at most ${MAX_LINE_BYTES} bytes but received a longer one at ${origin}:${firstLine}; ` +
           "is it a file of lines?",
       );
   }
@@ -93,6 +99,5 @@ export function* linesOf({ bytes, firstLine }: LineBlock): Generator<{ number: n
  * @throws SeprogError DATA_INVALID if the file cannot be read or a line is longer than 16 MiB
  */
 export async function* readLines(path: string): AsyncGenerator<Line> {
-  for await (const block of readLineBlocks(path))
-    for (const { number, bytes } of linesOf(block)) yield decodeLine(bytes, number);
+  for await (const block of readLineBlocks(path)) for (const line of linesOf(block)) yield decodeLine(line);
 }

@@ -1,7 +1,9 @@
+import type { Reply } from "../../bench/ask_stream.js";
 import type { EditSession, SideBySide } from "../../bench/edit_session.js";
 import { defineCommand } from "../command.js";
 import { interruptible } from "../interrupt.js";
 import {
+  baseDtypeOption,
   deviceOption,
   editorOption,
   editorSetOption,
@@ -9,6 +11,7 @@ import {
   modelOption,
   threadsOption,
 } from "../options.js";
+import { EXIT_FAILED } from "../program.js";
 
 export const ask = defineCommand({
   command: "ask [questions..]",
@@ -16,6 +19,10 @@ export const ask = defineCommand({
   examples: [
     ['ask --memory my.safetensors "The native language of Jean Galland is"', "one question"],
     ["ask --memory my.safetensors < questions.txt", "one question a line from a file"],
+    [
+      "ask --memory my.safetensors --json < questions.jsonl",
+      'a stream of {"question": …, "id": …}, answered line by line in its order',
+    ],
     ["ask --memory my.safetensors", "on a terminal: questions as you type them"],
     [
       'ask --edit "The mother tongue of Jean Galland is=Russian" "Jean Galland, a native speaker of"',
@@ -37,6 +44,7 @@ export const ask = defineCommand({
       describe: "question=answer: an edit for these questions only; may be repeated",
     },
     model: modelOption,
+    "base-dtype": baseDtypeOption,
     device: deviceOption,
     threads: threadsOption,
     json: { type: "boolean", default: false, describe: "Print one JSON object a line" },
@@ -44,9 +52,8 @@ export const ask = defineCommand({
   run: async (args) => {
     const { withEditSession } = await import("../edit_session_args.js");
     const { parseInlineEdit } = await import("../edit_requests.js");
-    const { readLines } = await import("../ask_input.js");
     const trials = args.edit.map(parseInlineEdit);
-    const show = args.json ? printJson : printBlock;
+    const textOf = args.json ? jsonText : blockText;
     return interruptible((signal) =>
       // Edits for these questions only must never reach the file: they go to a session that has none to save to.
       withEditSession(
@@ -55,33 +62,74 @@ export const ask = defineCommand({
         async (session) => {
           if (trials.length > 0) await session.add(trials);
           if (args.questions && args.questions.length > 0) {
-            for (const answer of await session.ask(args.questions)) show(answer);
+            for (const answer of await session.ask(args.questions)) process.stdout.write(textOf(answer));
             return 0;
           }
-          for await (const question of readLines(signal)) await answerOne(session, question, show);
-          return 0;
+          return process.stdin.isTTY
+            ? await answerTyped(session, textOf, signal)
+            : await answerPiped(session, args.json ? jsonReply : blockReply, signal);
         },
       ),
     );
   },
 });
 
-async function answerOne(
+async function answerTyped(
   session: EditSession,
-  question: string,
-  show: (answer: SideBySide) => void,
-): Promise<void> {
-  for (const answer of await session.ask([question])) show(answer);
+  textOf: (answer: SideBySide) => string,
+  signal: AbortSignal,
+): Promise<number> {
+  const { typedQuestions } = await import("../ask_input.js");
+  for await (const question of typedQuestions(signal))
+    for (const answer of await session.ask([question])) process.stdout.write(textOf(answer));
+  return 0;
 }
 
-function printJson(answer: SideBySide): void {
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
+/** Resolves to the exit status: 1 if a line could not be answered. */
+async function answerPiped(
+  session: EditSession,
+  textOf: (reply: Reply) => string,
+  signal: AbortSignal,
+): Promise<number> {
+  const { answerStream } = await import("../../bench/ask_stream.js");
+  const { askedLines, writeOut } = await import("../ask_input.js");
+  let lines = 0;
+  let refused = 0;
+  try {
+    for await (const replies of answerStream(session, askedLines(process.stdin, signal))) {
+      lines += replies.length;
+      refused += replies.filter((reply) => "problem" in reply).length;
+      await writeOut(replies.map(textOf).join(""));
+    }
+  } finally {
+    // Nobody reads on, and an open stream would keep the process.
+    process.stdin.destroy();
+  }
+  if (refused === 0) return 0;
+  process.stderr.write(`${refused} of ${lines} lines could not be answered\n`);
+  return EXIT_FAILED;
 }
 
-function printBlock(answer: SideBySide): void {
+function jsonReply({ id, ...reply }: Reply): string {
+  const found = id !== undefined && { id };
+  if (!("problem" in reply)) return `${JSON.stringify({ ...found, ...reply.answer })}\n`;
+  const { code, message } = reply.problem;
+  return `${JSON.stringify({ ...found, line: reply.line, error: { code, message } })}\n`;
+}
+
+function blockReply(reply: Reply): string {
+  if (!("problem" in reply)) return blockText(reply.answer);
+  const { code, message } = reply.problem;
+  process.stderr.write(`line ${reply.line}: ${code}: ${message}\n`);
+  return "";
+}
+
+const jsonText = (answer: SideBySide): string => `${JSON.stringify(answer)}\n`;
+
+function blockText(answer: SideBySide): string {
   const { question, base, edited } = answer;
   const width = Math.max(12, base.length + 2);
-  process.stdout.write(`${question}\n  base: ${base.padEnd(width)}edited: ${edited}\n  ${why(answer)}\n`);
+  return `${question}\n  base: ${base.padEnd(width)}edited: ${edited}\n  ${why(answer)}\n`;
 }
 
 function why({ edits, gate, edit }: SideBySide): string {
