@@ -17,8 +17,13 @@ const cuda::KernelSource kMaskedNllKernels = {
 #include <embedded/core/ops/masked_nll/cuda.cu.inc>
 };
 
+const cuda::KernelSource kPrefixAttentionKernels = {
+    "prefix_attention",
+#include <embedded/core/ops/prefix_attention/cuda.cu.inc>
+};
+
 std::vector<cuda::KernelSource> kernelSources() {
-  return {kCrossAttentionKernels, kMaskedKlKernels, kMaskedNllKernels};
+  return {kCrossAttentionKernels, kMaskedKlKernels, kMaskedNllKernels, kPrefixAttentionKernels};
 }
 
 }  // namespace seprog

@@ -1,3 +1,5 @@
+#include "fused.h"
+
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
@@ -7,23 +9,19 @@
 #include <vector>
 
 #include "../../instrument/flops.h"
-#include "../../plan/planned_device.h"
 #include "../../tensor/exponential.h"
 #include "../../tensor/vectorise.h"
+#include "../kernel_sources.h"
 #include "../kernels.h"
-#include "prefix_attention.h"
 
 namespace seprog {
 namespace {
 
+using prefix_attention::Shape;
+
 // Partial sums of a product: a fixed order of summation, whatever the width of the vector unit.
 constexpr int64_t kLanes = 16;
 constexpr int64_t kGrainElements = 1 << 15;
-
-struct Shape {
-  int64_t heads, width;  // H, C
-  float scale;
-};
 
 /// One row: its query and result are D numbers, keys and values stand at `count` positions, `score` holds H · count.
 SEPROG_VECTORISED void attendRow(const Shape& shape, const float* q, const float* k, const float* v,
@@ -70,7 +68,6 @@ SEPROG_VECTORISED void attendRow(const Shape& shape, const float* q, const float
 at::Tensor onCpu(const at::Tensor& q_RD, const at::Tensor& k_ND, const at::Tensor& v_ND, const Spans& spans,
                  const Shape& shape, const at::Tensor& bias_HT) {
   const at::Tensor out_RD = at::empty(q_RD.sizes(), q_RD.options());
-  if (!holdsData(q_RD)) return out_RD;
   const int64_t D = q_RD.size(1);
   const int64_t qStride = q_RD.stride(0);  // wider where queries stand beside keys and values
   const float* q = q_RD.const_data_ptr<float>();
@@ -92,8 +89,16 @@ at::Tensor onCpu(const at::Tensor& q_RD, const at::Tensor& k_ND, const at::Tenso
   return out_RD;
 }
 
-bool hasFloatRows(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat && tensor.stride(1) == 1;
+Path pathFor(const at::Tensor& q_RD, const at::Tensor& k_ND, const at::Tensor& v_ND, int64_t width,
+             const at::Tensor& bias_HT) {
+  const auto isRow = [&](const at::Tensor& tensor) {
+    return tensor.scalar_type() == q_RD.scalar_type() && tensor.stride(1) == 1;
+  };
+  const bool fusable = isRow(q_RD) && isRow(k_ND) && k_ND.is_contiguous() && isRow(v_ND) &&
+                       v_ND.is_contiguous() && (!bias_HT.defined() || isRow(bias_HT));
+  if (!fusable) return Path::Reference;
+  const Path path = pathOf(q_RD, kPrefixAttentionKernels);
+  return path == Path::Cuda && width > prefix_attention::kMostCudaChannels ? Path::Reference : path;
 }
 
 }  // namespace
@@ -116,13 +121,17 @@ Spans Spans::select(const at::Tensor& rows_S) const {
 at::Tensor prefixAttention(const at::Tensor& q_RD, const at::Tensor& k_ND, const at::Tensor& v_ND,
                            const Spans& spans, int64_t heads, double scale, const at::Tensor& bias_HT) {
   const at::NoGradGuard noGrad;
-  const bool fusable = hasFloatRows(q_RD) && hasFloatRows(k_ND) && k_ND.is_contiguous() &&
-                       hasFloatRows(v_ND) && v_ND.is_contiguous() &&
-                       (!bias_HT.defined() || hasFloatRows(bias_HT));
   countOwnProducts(4 * q_RD.numel() * spans.longest);
-  if (kernels() == Kernels::Fused && fusable && takesCpuKernels(q_RD.device())) {
-    const Shape shape{heads, q_RD.size(1) / heads, static_cast<float>(scale)};
-    return onCpu(q_RD, k_ND, v_ND, spans, shape, bias_HT);
+  const Shape shape{heads, q_RD.size(1) / heads, static_cast<float>(scale)};
+  switch (pathFor(q_RD, k_ND, v_ND, shape.width, bias_HT)) {
+    case Path::Cpu:
+      return onCpu(q_RD, k_ND, v_ND, spans, shape, bias_HT);
+    case Path::Cuda:
+      return prefix_attention::attendCuda(q_RD, k_ND, v_ND, spans, shape, bias_HT);
+    case Path::Planned:
+      return at::empty(q_RD.sizes(), q_RD.options());
+    case Path::Reference:
+      break;
   }
   return prefixAttentionReference(q_RD, k_ND, v_ND, spans, heads, scale, bias_HT);
 }

@@ -25,7 +25,8 @@ struct Spans {
 
 /// softmax(scale · q kᵀ + bias) v over each row's span, head by head: [R, D]. bias_HT, where defined, is added to the
 /// scores of the t-th position of a span, the same for every row. No graph is recorded. What a row gets does not depend,
-/// to the bit, on the rows beside it. Holds one row's scores a thread; fused: fp32 on the CPU.
+/// to the bit, on the rows beside it. Fused: fp32 on the CPU, where it holds one row's scores a thread; fp32, fp16 and bf16
+/// on CUDA for heads of up to 128 channels, where it holds none.
 at::Tensor prefixAttention(const at::Tensor& q_RD, const at::Tensor& k_ND, const at::Tensor& v_ND,
                            const Spans& spans, int64_t heads, double scale, const at::Tensor& bias_HT = {});
 

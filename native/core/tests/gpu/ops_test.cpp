@@ -9,6 +9,7 @@
 #include "core/ops/kernels.h"
 #include "core/ops/masked_kl/masked_kl.h"
 #include "core/ops/masked_nll/masked_nll.h"
+#include "core/ops/prefix_attention/prefix_attention.h"
 #include "core/tensor/random.h"
 #include "device_under_test.h"
 
@@ -154,6 +155,26 @@ TEST(GpuOps, MaskedKlTwiceDifferentiated) {
   const at::Tensor p = normals({3, 40}, "p", at::kFloat), q = normals({3, 40}, "q", at::kFloat);
   expectNear(second(there(p), there(q)), second(p.to(at::kDouble), q.to(at::kDouble)), 3e-5,
              "second derivative");
+}
+
+TEST(GpuOps, PrefixAttention) {
+  const std::vector<int64_t> lengths = {3, 0, 40, 1, 7};
+  const int64_t N = 51, R = 5, longest = 40;
+  for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    for (const auto& [H, C] : std::vector<std::pair<int64_t, int64_t>>{{1, 5}, {8, 64}, {2, 128}, {1, 160}}) {
+      const at::Tensor q = normals({R, H * C}, "q", dtype), k = normals({N, H * C}, "k", dtype),
+                       v = normals({N, H * C}, "v", dtype), bias = normals({H, longest}, "bias", dtype);
+      const double scale = 1 / std::sqrt(static_cast<double>(C));
+      const at::Tensor got = prefixAttention(there(q), there(k), there(v), Spans::packed(lengths, device()),
+                                             H, scale, there(bias));
+      const at::Tensor wanted =
+          prefixAttentionReference(q.to(at::kDouble), k.to(at::kDouble), v.to(at::kDouble),
+                                   Spans::packed(lengths, at::kCPU), H, scale, bias.to(at::kDouble));
+      expectNear(
+          got, wanted, toleranceOf(dtype),
+          std::string(c10::toString(dtype)) + " " + std::to_string(H) + " heads of " + std::to_string(C));
+    }
+  }
 }
 
 }  // namespace

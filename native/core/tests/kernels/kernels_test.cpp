@@ -14,6 +14,7 @@ namespace nll {
 #include "core/ops/masked_nll/cuda.cu"
 }
 #include "core/ops/masked_kl/cuda.cu"
+#include "core/ops/prefix_attention/cuda.cu"
 
 namespace {
 
@@ -64,6 +65,10 @@ constexpr double kTolerance = std::is_same_v<T, float>  ? 2e-6
   }                                                                                                         \
   void divergenceOf(const T* p, T* q, int V, const float* weight, float* kl) {                              \
     divergence_##NAME(p, q, V, weight, kl);                                                                 \
+  }                                                                                                         \
+  void attendOf(const T* q, Index qStride, const T* k, const T* v, const Index* first, const Index* count,  \
+                int R, int H, int C, float scale, const T* bias, Index biasStride, T* out) {                \
+    attend_##NAME(q, qStride, k, v, first, count, R, H, C, scale, bias, biasStride, out);                   \
   }
 FOR_EACH_DTYPE(KERNELS_OF)
 
@@ -186,6 +191,45 @@ void divergeRows(const Run& run, int N, int V, double scale, bool weighted) {
 }
 
 template <typename T>
+void attendRows(const Run& run, int H, int C, bool biased) {
+  const std::vector<Index> first = {0, 3, 3, 10}, count = {3, 0, 7, 1};
+  const int R = 4, N = 11, D = H * C, longest = 7, qStride = D + 3;
+  const std::vector<T> q = normals<T>(static_cast<size_t>(R) * qStride, run.seed, 1);
+  const std::vector<T> k = normals<T>(static_cast<size_t>(N) * D, run.seed + 1, 1);
+  const std::vector<T> v = normals<T>(static_cast<size_t>(N) * D, run.seed + 2, 1);
+  const std::vector<T> bias = normals<T>(static_cast<size_t>(H) * longest, run.seed + 3, 2);
+  std::vector<T> out(static_cast<size_t>(R) * D);
+  const float scale = 0.5f;
+  const unsigned warps = run.threads / kWarp;
+  fibres::launch((R * H + warps - 1) / warps, run.threads, run.schedule, run.seed, [&] {
+    attendOf(q.data(), qStride, k.data(), v.data(), first.data(), count.data(), R, H, C, scale,
+             biased ? bias.data() : nullptr, longest, out.data());
+  });
+  for (int r = 0; r < R; ++r) {
+    for (int h = 0; h < H; ++h) {
+      std::vector<double> weight;
+      double sum = 0;
+      for (int t = 0; t < count[r]; ++t) {
+        double s = biased ? toFloat(bias[h * longest + t]) : 0;
+        for (int c = 0; c < C; ++c) {
+          s += static_cast<double>(scale) * toFloat(q[r * qStride + h * C + c]) *
+               toFloat(k[(first[r] + t) * D + h * C + c]);
+        }
+        weight.push_back(std::exp(s));
+        sum += weight.back();
+      }
+      for (int c = 0; c < C; ++c) {
+        double exact = 0;
+        for (int t = 0; t < count[r]; ++t) {
+          exact += weight[t] / sum * toFloat(v[(first[r] + t) * D + h * C + c]);
+        }
+        EXPECT_NEAR(toFloat(out[r * D + h * C + c]), exact, kTolerance<T> * 4 * (1 + std::abs(exact)));
+      }
+    }
+  }
+}
+
+template <typename T>
 class Kernels : public testing::Test {};
 using Dtypes = testing::Types<float, Half, Bf16>;
 TYPED_TEST_SUITE(Kernels, Dtypes);
@@ -223,6 +267,15 @@ TYPED_TEST(Kernels, DivergenceAndItsGradientAreThoseOfTheFormula) {
       divergeRows<TypeParam>(run, 3, 2, 1, weighted);  // fewer classes than threads
       divergeRows<TypeParam>(run, 1, 1, 1, weighted);
       divergeRows<TypeParam>(run, 1, 64, 20, weighted);
+    }
+  }
+}
+
+TYPED_TEST(Kernels, AttentionOverSpansIsThatOfTheFormula) {
+  for (const Run& run : runs()) {
+    for (const bool biased : {false, true}) {
+      attendRows<TypeParam>(run, 3, 8, biased);   // fewer channels than lanes
+      attendRows<TypeParam>(run, 1, 70, biased);  // three channels in some lanes, two in others
     }
   }
 }
