@@ -47,7 +47,15 @@ export async function cellEpisodes(
     path: join(directory, `${datasetLabel(dataset)}-K${K}.jsonl`),
     identity: await episodesHash({ dataset, wholeFile, K, evaluation, model, text }, contents),
     records,
-    draw: async () => evaluationEpisodes(await predictBase(base, records, codec, calls), K, evaluation),
+    draw: async () => {
+      // As it will be asked: what it says to an edit's own question is then known.
+      const { maxNewTokens } = evaluation;
+      return evaluationEpisodes(
+        await predictBase(base, records, codec, { ...calls, maxNewTokens }),
+        K,
+        evaluation,
+      );
+    },
   });
   const episodes = codec.needsPrediction ? await predictEdits(base, drawn, codec, calls) : drawn;
   const [first, ...rest] = episodes;

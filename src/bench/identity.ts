@@ -116,17 +116,30 @@ export interface EpisodesOrigin {
   readonly text: TextConfig;
 }
 
+const DEFAULT_NEW_TOKENS = 32;
+
 /** Everything that decides the episodes; neither method nor seed is among it. */
 export async function episodesHash(origin: EpisodesOrigin, contents: ContentHashes): Promise<string> {
   const { dataset, wholeFile, K, evaluation, model, text } = origin;
-  const { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope, keepShare, onlyWrong } = evaluation;
+  const { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope, keepShare, onlyWrong, maxNewTokens } =
+    evaluation;
   return configHash({
     version: EVALUATION_VERSION,
     dataset: datasetIdentity(dataset),
     data: await contents.dataset(dataset),
     wholeFile,
     K,
-    evaluation: { split, maxEdits, minEpisodes, rephrasesPerEdit, outScope, keepShare, onlyWrong },
+    evaluation: {
+      split,
+      maxEdits,
+      minEpisodes,
+      rephrasesPerEdit,
+      outScope,
+      keepShare,
+      onlyWrong,
+      // Left out at the default, by which episodes from before it was an option are known.
+      ...(maxNewTokens !== DEFAULT_NEW_TOKENS && { maxNewTokens }),
+    },
     model: model.checksum,
     text,
   });

@@ -490,7 +490,9 @@ describe("a run's episodes", () => {
       hash(evaluation({ maxEdits: 7 })),
       hash(evaluation({ split: "validation" })),
       hash(evaluation({ outScope: { hardShare: 0 } })),
+      // What the base says to an edit decides whether it asks for a change.
+      hash(evaluation({ maxNewTokens: 10 })),
     ]);
-    expect(new Set([base, ...others]).size).toBe(8);
+    expect(new Set([base, ...others]).size).toBe(9);
   });
 });
