@@ -11,5 +11,5 @@ export function workText(works: readonly (Work | null)[]): string | undefined {
   const asked = sum((work) => work.questionsAsked);
   const reused = sum((work) => work.baseReused);
   const base = sum((work) => work.baseAsked);
-  return `Asked: base model ${count(base)} of ${count(base + reused)} distinct questions, the others answered in earlier processes; edited models ${count(asked)} of ${count(questions)}, the others the same as one of them`;
+  return `Asked: base model ${count(base)} of ${count(base + reused)} questions, the others known from before; edited models ${count(asked)} of ${count(questions)}, the others the same as one of them`;
 }

@@ -39,12 +39,12 @@ export class KnownAnswers {
     return new KnownAnswers(store, await store.read());
   }
 
-  /** Distinct questions that the model was asked through this object. */
+  /** Questions that the model was asked through this object, in either protocol or in both at once. */
   get asked(): number {
     return this.#asked;
   }
 
-  /** Distinct questions that needed no asking: an earlier process had asked them. */
+  /** Questions that needed no asking. */
   get reused(): number {
     return this.#reused;
   }

@@ -217,7 +217,7 @@ const workSchema = z.strictObject({
   /** Put to edited models over all episodes, and how many of them a model answered: those that are the same, once. */
   questions: z.int().nonnegative(),
   questionsAsked: z.int().nonnegative(),
-  /** Distinct questions that the unedited model answered in this process, and those that an earlier one had asked. */
+  /** Questions put to the unedited model in this process, and those whose answers were known: from earlier processes, mostly. */
   baseAsked: z.int().nonnegative(),
   baseReused: z.int().nonnegative(),
   /** Most bytes of a call of the engine beyond what was there before it; null: not limited. */

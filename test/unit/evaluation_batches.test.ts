@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { answerCacheFolder } from "../../src/bench/answer_cache_folder.js";
+import { memoryShares } from "../../src/bench/memory_budget.js";
 import { byteCount } from "../../src/cli/usage_error.js";
 import { workText } from "../../src/cli/work_text.js";
 import { SeprogError } from "../../src/errors.js";
@@ -125,6 +126,39 @@ describe("batches", () => {
     });
     await expect(failing).rejects.toThrow("engine lost");
     expect(ended).toBe(2);
+  });
+});
+
+describe("a memory budget", () => {
+  const engine = (deterministic: boolean) => ({
+    device: "cpu",
+    deterministic,
+    memoryStats: () => Promise.reject(new Error("asked")),
+  });
+  const GiB = 2 ** 30;
+
+  it("is what was asked for, a quarter of it for encoder outputs", async () => {
+    const shares = await memoryShares(engine(false), { bytes: GiB });
+    expect(shares).toEqual({ bytes: 0.75 * GiB, encodingBytes: 0.25 * GiB });
+    const large = await memoryShares(engine(false), { bytes: 64 * GiB });
+    expect(large).toEqual({ bytes: 63.5 * GiB, encodingBytes: 0.5 * GiB });
+  });
+
+  it("is found by what is free, shared by the processes", async () => {
+    const sum = async (processes: number): Promise<number> => {
+      const { bytes, encodingBytes } = await memoryShares(engine(false), { processes });
+      return bytes + encodingBytes;
+    };
+    const [alone, four] = [await sum(1), await sum(4)];
+    expect(alone).toBeGreaterThan(0);
+    expect(alone).toBeLessThan(process.availableMemory());
+    expect(four / alone).toBeGreaterThan(0.2);
+    expect(four / alone).toBeLessThan(0.3);
+  });
+
+  it("does not rest on what is free, and keeps nothing, where the same bits are asked for", async () => {
+    expect(await memoryShares(engine(true))).toEqual({ bytes: GiB, encodingBytes: 0 });
+    expect(await memoryShares(engine(true), { bytes: 5 })).toEqual({ bytes: 5, encodingBytes: 0 });
   });
 });
 
@@ -263,7 +297,7 @@ describe("the command line", () => {
       mostRowsPerCall: 512,
     };
     expect(workText([work, null, work])).toBe(
-      "Asked: base model 20 of 4,020 distinct questions, the others answered in earlier processes; edited models 11,000 of 12,000, the others the same as one of them",
+      "Asked: base model 20 of 4,020 questions, the others known from before; edited models 11,000 of 12,000, the others the same as one of them",
     );
     expect(workText([null])).toBeUndefined();
   });
