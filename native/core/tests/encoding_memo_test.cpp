@@ -71,16 +71,16 @@ TEST(EncodingMemo, IsUsedByTheBaseAloneAndOnlyWhereAskedFor) {
   Model loaded = *tiny::model();
   loaded.encodings = std::make_shared<EncodingMemo>();
   const auto model = std::make_shared<const Model>(std::move(loaded));
-  const EpisodeBatch batch = tiny::episodes(4, 1, 3);
+  const PairRows pairs{rowsOf({{5, 6, 7}, {8, 9}}), rowsOf({{4, 1}, {9, 1}})};
   JobContext quiet;
   const auto base = baseScorer(model);
-  const TokenScores plain = base->score(batch.inScope, quiet);
+  const TokenScores plain = base->score(pairs, quiet);
   EXPECT_EQ(model->encodings->keptRows(), 0);
   RowNotes notes;
   notes.encodingBytes = kPlenty;
-  EXPECT_EQ(base->score(batch.inScope, notes, quiet).logProb, plain.logProb);
-  EXPECT_EQ(model->encodings->keptRows(), 4);
-  EXPECT_EQ(base->score(batch.inScope, notes, quiet).argmax, plain.argmax);
+  EXPECT_EQ(base->score(pairs, notes, quiet).logProb, plain.logProb);
+  EXPECT_EQ(model->encodings->keptRows(), 2);
+  EXPECT_EQ(base->score(pairs, notes, quiet).argmax, plain.argmax);
 }
 
 }  // namespace
