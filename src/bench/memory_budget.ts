@@ -22,7 +22,7 @@ export interface MemoryBudgetOptions {
 export async function memoryShares(
   engine: Pick<Engine, "device" | "deterministic" | "memoryStats">,
   { bytes, processes = 1 }: MemoryBudgetOptions = {},
-): Promise<Required<MemoryShares>> {
+): Promise<Record<keyof MemoryShares, number>> {
   // What is kept decides last bits, too.
   if (engine.deterministic) return { bytes: bytes ?? DETERMINISTIC_BYTES, encodingBytes: 0 };
   const budget = bytes ?? Math.floor((SHARE * (await freeBytes(engine))) / processes);
