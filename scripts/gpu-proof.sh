@@ -36,6 +36,11 @@ cmake --build "$build" --parallel "$jobs" \
   --target seprog_gpu_tests seprog_kernel_tests seprog_compile_kernels op_bench
 programs=$build/native
 
+# The compiler of kernels as pip lays it beside torch; a program without libtorch does not look there.
+for nvrtc in "$libtorch"/../nvidia/cuda_nvrtc/lib/libnvrtc.so.12 "$libtorch"/../nvidia/cu13/lib/libnvrtc.so.13; do
+  if [ -z "${SEPROG_NVRTC:-}" ] && [ -f "$nvrtc" ]; then export SEPROG_NVRTC=$nvrtc; fi
+done
+
 say "every kernel for every architecture"
 status=0
 "$programs/seprog_compile_kernels" || status=$?
