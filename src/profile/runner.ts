@@ -113,12 +113,13 @@ export async function profileSuite(suite: SuiteConfig, options: ProfileRunOption
   );
   const environmentOfCells = facts && { environment: { SEPROG_MATMUL: facts.matmul.name } };
   const startedMs = performance.now();
-  let jobsDone = 0;
-  for (const { cell, round } of jobs.flat()) {
+  let measured = 0;
+  for (const [i, { cell, round }] of jobs.flat().entries()) {
     if (failures.has(cell.folder)) continue;
     const label = labelOf(cell);
     try {
-      await measureRound(cell, round, plan, { ...environmentOfCells, ...options });
+      const isNew = await measureRound(cell, round, plan, { ...environmentOfCells, ...options });
+      if (isNew) measured++;
     } catch (error) {
       signal?.throwIfAborted();
       if (!(error instanceof SeprogError)) throw error;
@@ -129,9 +130,8 @@ export async function profileSuite(suite: SuiteConfig, options: ProfileRunOption
       onEvent?.({ type: "failed", label, failure });
       continue;
     }
-    jobsDone++;
-    const left = jobs.flat().length - jobsDone;
-    const etaMs = ((performance.now() - startedMs) / jobsDone) * left;
+    const left = jobs.flat().length - i - 1;
+    const etaMs = measured > 0 ? ((performance.now() - startedMs) / measured) * left : null;
     onEvent?.({ type: "round", label, round: round + 1, rounds: plan.rounds, etaMs });
     if (round < plan.rounds - 1) continue;
     const record = await complete(cell, plan.rounds);
@@ -160,17 +160,17 @@ async function readIfOf({ hash }: ProfileCell, path: string): Promise<ProfileRec
   return parsed.success && parsed.data.receipt.configHash === hash ? parsed.data : undefined;
 }
 
-/** In a process of its own, unless it is known from before a stop. */
+/** In a process of its own; false where the round is known from before a stop. */
 async function measureRound(
   cell: ProfileCell,
   round: number,
   { repetitions }: RoundPlan,
   options: ProfileRunOptions,
-): Promise<void> {
+): Promise<boolean> {
   const { task, model, editorDirectory, quality, hash } = cell;
   const { engine, warmUps, signal, onEvent, worker = PROFILE_WORKER } = options;
   const outFile = roundFile(cell, round);
-  if (await readIfOf(cell, outFile)) return;
+  if (await readIfOf(cell, outFile)) return false;
   const job: ProfileJob = {
     kind: "profile",
     engine,
@@ -195,6 +195,7 @@ async function measureRound(
     ...(options.environment && { environment: options.environment }),
   };
   await runJob(job, jobOptions);
+  return true;
 }
 
 /** Makes the cell's record of its rounds, which are then gone; only the last outcome of a cell stands in its folder. */
