@@ -42,7 +42,12 @@ describe("a stream of questions", () => {
     expect(answers.map(({ question }) => question)).toEqual(asked);
     expect(new Set(answers.map(({ base }) => base)).size).toBeGreaterThan(3);
     const alone = await startProgram([...args, ...asked.slice(0, 12)], { cwd: world.folder }).ended;
-    expect(answers.slice(0, 12).map(({ id: _, ...answer }) => answer)).toEqual(jsonLines(alone.stdout));
+    // The gate's last bits depend on how many rows are computed at once.
+    const expected = jsonLines(alone.stdout).map((answer, id) => {
+      return { ...answer, id, gate: expect.closeTo(Number(answer.gate), 5) };
+    });
+    expect(expected).toHaveLength(12);
+    expect(answers.slice(0, 12)).toEqual(expected);
   });
 
   it("goes on behind lines that are none, names them, and ends with 1", async () => {

@@ -1,10 +1,11 @@
 // A bench by several processes: the same figures as by one, and nothing lost or done twice whoever is killed.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Claims } from "../../src/bench/claims.js";
-import { cellResultSchema } from "../../src/evaluation/records.js";
+import { type CellResult, cellResultSchema } from "../../src/evaluation/records.js";
 import { runProgram, startProgram } from "../support/program.js";
 import { tinySuiteWorld } from "../support/tiny_suite.js";
 import type { TinyWorld } from "../support/tiny_world.js";
@@ -12,7 +13,10 @@ import type { TinyWorld } from "../support/tiny_world.js";
 let world: TinyWorld;
 const CELLS = 6;
 
-const options = () => ({ cwd: world.folder, env: { SEPROG_MATMUL: "default" } });
+const options = () => ({
+  cwd: world.folder,
+  env: { SEPROG_MATMUL: "default", SEPROG_CACHE: world.path("answers") },
+});
 const bench = (name: string, ...more: readonly string[]): readonly string[] => {
   const folders = ["--out", `runs/${name}`, "--editors", "editors"];
   return ["bench", "--suite", "suite.yaml", "--threads", "1", ...folders, ...more];
@@ -30,10 +34,22 @@ function measured(name: string): Record<string, readonly [edits: string, outputH
   );
 }
 
+const worksOf = (name: string): Record<string, CellResult["work"]> =>
+  Object.fromEntries(
+    readdirSync(world.path("runs", name, "cells")).map((cell) => {
+      const text = readFileSync(world.path("runs", name, "cells", cell, "result.json"), "utf8");
+      return [cell, cellResultSchema.parse(JSON.parse(text)).work];
+    }),
+  );
+
 beforeAll(async () => {
   world = await tinySuiteWorld((tiny) => ({
-    k: [1, 2, 4],
-    methods: { seprog: tiny.method({ steps: 30 }), lookup: { editor: { kind: "lookup" } } },
+    k: [1, 2],
+    methods: {
+      seprog: tiny.method({ steps: 30 }),
+      lookup: { editor: { kind: "lookup" } },
+      ft: { editor: { kind: "ft", maxSteps: 2 } },
+    },
     evaluation: { maxEdits: 8, minEpisodes: 2, timing: { warmUps: 0, repetitions: 2 } },
   }));
   await runProgram(bench("one"), options());
@@ -42,6 +58,22 @@ beforeAll(async () => {
 afterAll(() => world.dispose());
 
 describe("a bench", () => {
+  it("does only the work of a method that is added, and asks the base nothing that it knows", async () => {
+    await cp(world.path("runs", "one"), world.path("runs", "more"), { recursive: true });
+    const written = (cell: string): number =>
+      statSync(world.path("runs", "more", "cells", cell, "result.json")).mtimeMs;
+    const before = Object.keys(measured("one")).map((cell) => [cell, written(cell)] as const);
+    const added = 'methods.nearest={"editor": {"kind": "nearest"}}';
+    const { status, stderr } = await startProgram(bench("more", "--set", added), options()).ended;
+    expect(status, stderr).toBe(0);
+    expect(stderr).toContain(`${CELLS} of ${CELLS + 2} cells are already measured`);
+    expect(stderr.match(/^\[\d+\/8\] nearest /gm)).toHaveLength(2);
+    expect(stderr.match(/^\[\d+\/8\]/gm)).toHaveLength(2);
+    for (const [cell, mtimeMs] of before) expect(written(cell), cell).toBe(mtimeMs);
+    for (const [cell, work] of Object.entries(worksOf("more")))
+      if (cell.startsWith("nearest-")) expect(work, cell).toMatchObject({ baseAsked: 0 });
+  });
+
   it("measures the same by two workers as by one", async () => {
     await runProgram(bench("two", "--jobs", "2"), options());
     expect(measured("two")).toEqual(measured("one"));
