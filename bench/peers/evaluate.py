@@ -7,7 +7,8 @@ natural stop) and scored under teacher forcing. An edit has five: its own, two c
 out-of-scope one where the data have one, else a random one. The edit is one that both sides make alike: FT, a few steps of RMSprop on the feed-forward matrices of the
 last two blocks, all K edits as one batch.
 
-  product      `seprog-native bench`, cold: the whole command, with start-up, the drawing of episodes, the divergence of the
+  product      `seprog-native bench` with drawn episodes and an empty cache (to draw them the base is asked about all 3,121
+               test records; the loops get them for nothing): the whole command, with start-up, the divergence of the
                out-of-scope questions, one timed repetition of edit and answers, and the report; batches as it chooses them
   one record   the loop as EasyEdit has it: a call for an edit's own question, one for its rephrases, one for what is out of
                scope, before and after; no padding
@@ -24,6 +25,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -68,17 +70,34 @@ def children_cpu_ms():
     return 1e3 * (used.ru_utime + used.ru_stime)
 
 
-def run_product(folder, suite, threads):
-    """One run with nothing kept from before."""
-    out, cache = Path(folder, "run"), Path(folder, "cache")
-    for old in (out, cache):
+def start_product(folder, suite, threads):
+    """A run with nothing kept from before but its episodes, where there are some."""
+    cache = Path(folder, "cache")
+    for old in (Path(folder, "run/cells"), cache):
         shutil.rmtree(old, ignore_errors=True)
+    return subprocess.Popen(["node", ROOT / "bin/seprog-native.mjs", "bench", "--fresh", "--suite", suite, "--out",
+                             Path(folder, "run"), "--threads", str(threads)], env=os.environ | {"SEPROG_CACHE": str(cache)},
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def draw_episodes(folder, suite, threads):
+    """Stops a run as soon as it has drawn its episodes."""
+    run = start_product(folder, suite, threads)
+    while run.poll() is None and not list(Path(folder, "run/episodes").glob("*.jsonl")):
+        time.sleep(0.1)
+    if run.poll() is None:
+        run.send_signal(signal.SIGINT)
+    output, _ = run.communicate()
+    if not list(Path(folder, "run/episodes").glob("*.jsonl")):
+        raise SystemExit(f"seprog-native bench failed:\n{output}")
+
+
+def run_product(folder, suite, threads):
     cpu, wall = children_cpu_ms(), time.perf_counter()
-    run = subprocess.run(["node", ROOT / "bin/seprog-native.mjs", "bench", "--suite", suite, "--out", out, "--threads",
-                          str(threads)], env=os.environ | {"SEPROG_CACHE": str(cache)}, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True)
+    run = start_product(folder, suite, threads)
+    output, _ = run.communicate()
     if run.returncode != 0:
-        raise SystemExit(f"seprog-native bench failed:\n{run.stdout}")
+        raise SystemExit(f"seprog-native bench failed:\n{output}")
     took = dict(wallMs=1e3 * (time.perf_counter() - wall), cpuMs=children_cpu_ms() - cpu)
     return took | dict(edits=len(product_records(folder)))
 
@@ -250,10 +269,10 @@ def main():
         json.dump(dict(config=CONFIGS[options.shape], threads=options.threads), open(f"{folder}/task.json", "w"))
         took = dict(product=[], oneRecord=[], batches=[])
         loops = dict(oneRecord=(0, options.one_record_edits), batches=(64, options.batches_edits))
-        peer, agreed = None, {}
+        draw_episodes(folder, suite, options.threads)
+        peer, agreed = Side([sys.executable, __file__, "--serve", folder]), {}
         for _ in range(options.rounds):
             took["product"].append(run_product(folder, suite, options.threads))
-            peer = peer or Side([sys.executable, __file__, "--serve", folder])
             for name, (batch, edits) in loops.items():
                 answer = peer.ask(f"loop {batch} 0 {max(1, edits // options.k)} {options.max_steps}")
                 agreed[name] = agreement(product_answers(folder), answer.pop("answers"))
