@@ -11,6 +11,7 @@
 
 #include "../../instrument/flops.h"
 #include "../../instrument/memory_role.h"
+#include "../../tensor/narrow.h"
 
 namespace seprog {
 
@@ -128,7 +129,8 @@ TensorTable EditUpdate::pseudoGradients() {
   TensorTable pseudo;
   for (const EditedMatrix& matrix : matrices) {
     const RoleScope role(MemoryRole::Gradients);
-    pseudo.emplace(matrix.name, at::zeros_like(current_.weights.at(matrix.name), at::kFloat));
+    const at::Tensor W = current_.weights.at(matrix.name);
+    pseudo.emplace(matrix.name, at::zeros_like(W, isNarrow(W) ? at::kFloat : W.scalar_type()));
   }
   for (Chunk& chunk : chunks_) {
     const std::vector<Factors> factors = factorsOf(chunk);
