@@ -145,7 +145,7 @@ struct Model {
   std::shared_ptr<const Architecture> architecture;
   Weights weights;
   at::Device device = at::Device(at::kCPU);
-  BaseDtype dtype = BaseDtype::Fp32;  // of its large matrices
+  BaseDtype dtype = BaseDtype::Fp32;                  // of its large matrices
   std::shared_ptr<EncodingMemo> encodings = nullptr;  // of these very weights; nullptr: nothing is kept
 };
 
