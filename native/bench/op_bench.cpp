@@ -5,6 +5,7 @@
 // a run held beyond what stood before it. A NAME is the beginning of a case's name; without one every case runs.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
