@@ -5,8 +5,6 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/randn.h>
 
@@ -20,7 +18,6 @@
 
 #include "../error.h"
 #include "matmul_memory.h"
-#include "onednn_order.h"
 
 namespace seprog {
 namespace {
@@ -32,10 +29,6 @@ constexpr int kRepeats = 7;
 constexpr double kClearlyFaster = 1.25;
 // fp32 accumulation differs by order of summation only; a single bf16 rounding of the inputs is a thousand times worse.
 constexpr double kErrorFactor = 10.0;
-
-// A layer of a small transformer while a few rows are decoded.
-constexpr int64_t kFewM = 16, kFewN = 2048;
-constexpr double kClearlyPacked = 1.15;
 
 std::atomic<bool> packs = false;
 
@@ -62,16 +55,6 @@ Probe probe(const at::Tensor& a_MK, const at::Tensor& b_KN, const at::Tensor& ex
   const double seconds = bestSeconds([&] { product_MN = at::matmul(a_MK, b_KN); });
   const double flops = 2.0 * kProbeM * kProbeK * kProbeN;
   return {flops / seconds * 1e-9, (product_MN.to(at::kDouble) - exact_MN).abs().max().item<double>()};
-}
-
-/// How much faster oneDNN multiplies few rows by a weight in its own order.
-double packedGain(at::Generator generator) {
-  const at::NoGradGuard noGraph;
-  const at::Tensor x_MK = at::randn({kFewM, kProbeK}, generator, at::kFloat);
-  const at::Tensor weight_NK = at::randn({kFewN, kProbeK}, generator, at::kFloat);
-  const at::Tensor packed = oneDnnOrder(weight_NK);
-  const double plain = bestSeconds([&] { at::linear(x_MK, weight_NK); });
-  return plain / bestSeconds([&] { oneDnnLinear(x_MK, packed, {}); });
 }
 
 std::string wish() {
@@ -110,13 +93,10 @@ MatmulBackend choose(MatmulChoice choice) {
   const bool take = exact && (faster || asked);
   route(take);
   backend.byProbe = take && !asked;
-  if (take && !asked) backend.packedGain = packedGain(generator);
-  packs = take && (wanted == "onednn-packed" || backend.packedGain >= kClearlyPacked);
+  packs = take && wanted == "onednn-packed";
   backend.name = !take ? "default" : packs ? "onednn-packed" : "onednn";
   if (take) {
-    backend.reason = asked   ? "asked for by SEPROG_MATMUL"
-                     : packs ? "clearly faster here at the same precision, frozen weights in its own order"
-                             : "clearly faster here at the same precision";
+    backend.reason = asked ? "asked for by SEPROG_MATMUL" : "clearly faster here at the same precision";
   } else {
     backend.reason = exact ? "oneDNN is not clearly faster here" : "oneDNN would round to bf16 here";
   }

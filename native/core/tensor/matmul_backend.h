@@ -12,7 +12,6 @@ struct MatmulBackend {
   bool byProbe = false;      // whether oneDNN was taken because it was faster
   double defaultGflops = 0;  // best of the probe, 0 when not probed
   double onednnGflops = 0;
-  double packedGain = 0;    // of oneDNN on few rows, by the weight's packed form; 0 when not probed
   double defaultError = 0;  // largest absolute error against double
   double onednnError = 0;
 };
@@ -24,8 +23,8 @@ enum class MatmulChoice { ByProbe, Fixed };
 /// matrix products accordingly and remembers the answer.
 /// oneDNN is taken only when it is clearly faster and keeps fp32 precision: libtorch can only be asked for it together
 /// with a permission to round to bf16, which oneDNN uses on processors with AMX; those are recognised by the error.
-/// With oneDNN frozen weights are packed (layers/packed_weight.h) where few rows are clearly faster so.
-/// SEPROG_MATMUL=default|onednn|onednn-packed decides instead (oneDNN still has to be exact). Threads: call from the engine thread.
+/// SEPROG_MATMUL=default|onednn|onednn-packed decides instead (oneDNN still has to be exact); the last one packs frozen
+/// weights too (layers/packed_weight.h), which trades memory for time. Threads: call from the engine thread.
 /// Throws Error(UNSUPPORTED) if Fixed is asked for after a probe has taken oneDNN.
 const MatmulBackend& chooseMatmulBackend(MatmulChoice choice = MatmulChoice::ByProbe);
 

@@ -17,7 +17,7 @@ namespace seprog {
 namespace {
 
 // Raised when a change of the probe makes earlier choices mean something else.
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr std::chrono::hours kKept{7 * 24};
 
 /// What /proc/cpuinfo says of the first core, without what changes from moment to moment.
@@ -76,7 +76,6 @@ std::optional<MatmulBackend> recallMatmul(const std::string& file) {
     backend.byProbe = backend.name != "default";
     backend.defaultGflops = number("defaultGflops");
     backend.onednnGflops = number("onednnGflops");
-    backend.packedGain = number("packedGain");
     backend.defaultError = number("defaultError");
     backend.onednnError = number("onednnError");
     return backend;
@@ -92,7 +91,6 @@ void rememberMatmul(const std::string& file, const MatmulBackend& backend) {
                                   {"reason", backend.reason},
                                   {"defaultGflops", backend.defaultGflops},
                                   {"onednnGflops", backend.onednnGflops},
-                                  {"packedGain", backend.packedGain},
                                   {"defaultError", backend.defaultError},
                                   {"onednnError", backend.onednnError}});
   const std::string temporary = file + "." + std::to_string(::getpid()) + ".tmp";

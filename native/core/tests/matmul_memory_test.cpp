@@ -35,7 +35,6 @@ class MatmulMemory : public ::testing::Test {
     backend.byProbe = true;
     backend.defaultGflops = 50.25;
     backend.onednnGflops = 140.5;
-    backend.packedGain = 1.5;
     backend.defaultError = 1.5e-5;
     backend.onednnError = 2.5e-5;
     return backend;
@@ -58,7 +57,6 @@ TEST_F(MatmulMemory, GivesBackWhatWasKept) {
   EXPECT_TRUE(known->byProbe);
   EXPECT_EQ(known->defaultGflops, 50.25);
   EXPECT_EQ(known->onednnGflops, 140.5);
-  EXPECT_EQ(known->packedGain, 1.5);
   EXPECT_EQ(known->defaultError, 1.5e-5);
   EXPECT_EQ(known->onednnError, 2.5e-5);
 }
