@@ -1,3 +1,4 @@
+import { median } from "../metrics/median_ratio.js";
 import type { ProfileRepetitions } from "./job.js";
 import type { NotApplicable, OneOffCost, OperationSamples, PhaseSamples, ProfileRecord } from "./record.js";
 
@@ -86,11 +87,9 @@ function mergePhases(name: string, operations: readonly OperationSamples[]): Pha
 
 function mergeCosts(cost: OneOffCost, records: readonly ProfileRecord[]): OneOffCost {
   const all = records.flatMap(({ oneOff }) => oneOff.filter(({ name }) => name === cost.name));
-  const times = all.map(({ wallMs }) => wallMs).toSorted((a, b) => a - b);
-  const middle = (times.length - 1) / 2;
   return {
     ...cost,
-    wallMs: ((times[Math.floor(middle)] ?? 0) + (times[Math.ceil(middle)] ?? 0)) / 2,
+    wallMs: median(all.map(({ wallMs }) => wallMs)),
     peakBytes: highestOf(all.map(({ peakBytes }) => peakBytes)),
   };
 }
