@@ -6,9 +6,8 @@ import type { AnswerLine } from "../evaluation/answer_lines.js";
 import type { ElsewhereCell } from "../evaluation/elsewhere_record.js";
 import { type Predictions, readPredictions, scorePredictions } from "../evaluation/predictions.js";
 import { type QuestionEpisode, questionCells, questionsChecksum } from "../evaluation/question_file.js";
-import { unpackRows } from "../tokenizers/token_rows.js";
+import { answersTo } from "../training/base_predictions.js";
 import type { OnEvent } from "../training/events.js";
-import { Pace } from "../training/progress.js";
 import { openKnownAnswers } from "./answer_cache.js";
 import type { Elsewhere } from "./edited_run.js";
 import { modelLabel } from "./grid.js";
@@ -94,7 +93,7 @@ interface BaseSaid {
 async function askBase(
   { questions, engine, answering, settingsOf }: PredictionsRun,
   folder: string,
-  { signal, onEvent }: { readonly signal?: AbortSignal; readonly onEvent?: OnEvent },
+  calls: { readonly signal?: AbortSignal; readonly onEvent?: OnEvent },
 ): Promise<BaseSaid> {
   const model = { folder, checksum: await new ContentHashes().model(folder) };
   const answers = new Map<string, string>();
@@ -107,31 +106,13 @@ async function askBase(
     const known = await openKnownAnswers(session.engine, model, session.base, answering.cacheDirectory);
     const base = known.over(session.base);
     const own = questions.filter((episode) => episode.dataset === dataset).flatMap((one) => one.questions);
-    const said = new Map<string, string>();
-    const rows = [...new Set(own.map(({ x }) => x))].map((x) => ({ x, length: codec.source(x).length }));
-    rows.sort((a, b) => a.length - b.length);
-    const pace = new Pace(0, rows.length);
-    for (let from = 0; from < rows.length; from += evaluation.batchSize) {
-      const piece = rows.slice(from, from + evaluation.batchSize);
-      const { tokens } = await base.generate(codec.sources(piece.map(({ x }) => x)), {
-        maxNewTokens: evaluation.maxNewTokens,
-        ...codec.generation,
-        ...(signal && { signal }),
-      });
-      unpackRows(tokens).forEach((ids, i) => {
-        said.set(piece[i]?.x ?? "", codec.answer(ids));
-      });
-      const step = from + piece.length;
-      onEvent?.({
-        type: "progress",
-        phase: "prepare",
-        step,
-        total: rows.length,
-        figures: {},
-        elapsedMs: pace.elapsedMs,
-        etaMs: pace.etaMs(step),
-      });
-    }
+    const { batchSize, maxNewTokens } = evaluation;
+    const said = await answersTo(
+      base,
+      own.map(({ x }) => x),
+      codec,
+      { batchSize, maxNewTokens, ...calls },
+    );
     for (const { id, x } of own) answers.set(id, said.get(x) ?? "");
   }
   return { folder, checksum, answers };

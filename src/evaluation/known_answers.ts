@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Generation, TokenRows } from "../native/addon.js";
 import type { GenerationForm } from "../tokenizers/answer_form.js";
 import { packRows, unpackRows } from "../tokenizers/token_rows.js";
-import type { Answering } from "../training/recall.js";
+import type { Answering } from "../training/answer_rows.js";
 import type { AnswerStore, StoredAnswer } from "./answer_store.js";
 import { present } from "./present.js";
 

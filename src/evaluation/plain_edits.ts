@@ -2,7 +2,7 @@ import type { EditRequests } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import type { EditWords } from "../tokenizers/edit_text_form.js";
 import { unpackRows } from "../tokenizers/token_rows.js";
-import type { Answering } from "../training/recall.js";
+import type { Answering } from "../training/answer_rows.js";
 import { requestsOfWords } from "./scorers.js";
 
 /** From now on, `question` and everything that asks the same is answered by `answer`. */

@@ -1,17 +1,10 @@
 import { withBasePredictions } from "../data/labels.js";
 import type { EditRecord, Episode } from "../data/types.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
-import { packRows, unpackRows } from "../tokenizers/token_rows.js";
-import type { OnEvent } from "./events.js";
-import { Pace } from "./progress.js";
-import type { Answering } from "./recall.js";
+import { type Answering, type AnswerOptions, answerRows } from "./answer_rows.js";
 
-export interface PredictionOptions {
-  readonly batchSize?: number;
-  readonly maxNewTokens?: number;
-  readonly signal?: AbortSignal;
-  readonly onEvent?: OnEvent;
-}
+/** Default: 512 rows of a call, 32 tokens of an answer. */
+export type PredictionOptions = Partial<AnswerOptions>;
 
 /**
  * Records with what the unedited model says to `x_e`, so that every edit asks for another answer; records that no
@@ -46,38 +39,34 @@ export async function predictEdits(
   }));
 }
 
+/** What the model says to each text, by the text; one that comes again is asked once. */
+export async function answersTo(
+  model: Answering,
+  texts: Iterable<string>,
+  codec: EditCodec,
+  { batchSize = 512, maxNewTokens = 32, ...calls }: PredictionOptions = {},
+): Promise<Map<string, string>> {
+  const answers = new Map<string, string>();
+  const rows = [...new Set(texts)].map((x) => ({ x, source: codec.source(x) }));
+  await answerRows(
+    model,
+    rows,
+    codec,
+    ({ x }, answer) => answers.set(x, answer),
+    { phase: "prepare" },
+    { batchSize, maxNewTokens, ...calls },
+  );
+  return answers;
+}
+
 /** What the model says to each record's `x_e`, by id. */
 async function predictionsOf(
   model: Answering,
   records: readonly EditRecord[],
   codec: EditCodec,
-  { batchSize = 512, maxNewTokens = 32, signal, onEvent }: PredictionOptions,
+  options: PredictionOptions,
 ): Promise<Map<string, string>> {
-  const rows = records.map(({ id, x_e }) => ({ id, source: codec.source(x_e) }));
-  rows.sort((a, b) => a.source.length - b.source.length);
-  const predictionOf = new Map<string, string>();
-  const pace = new Pace(0, rows.length);
-  for (let from = 0; from < rows.length; from += batchSize) {
-    const piece = rows.slice(from, from + batchSize);
-    const source = packRows(piece.map((row) => row.source));
-    const { tokens } = await model.generate(source, {
-      maxNewTokens,
-      ...codec.generation,
-      ...(signal && { signal }),
-    });
-    unpackRows(tokens).forEach((ids, i) => {
-      predictionOf.set(piece[i]?.id ?? "", codec.answer(ids).trim());
-    });
-    const step = from + piece.length;
-    onEvent?.({
-      type: "progress",
-      phase: "prepare",
-      step,
-      total: rows.length,
-      figures: {},
-      elapsedMs: pace.elapsedMs,
-      etaMs: pace.etaMs(step),
-    });
-  }
-  return predictionOf;
+  const texts = records.map(({ x_e }) => x_e);
+  const answers = await answersTo(model, texts, codec, options);
+  return new Map(records.map(({ id, x_e }) => [id, (answers.get(x_e) ?? "").trim()]));
 }

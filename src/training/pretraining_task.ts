@@ -1,5 +1,5 @@
 import type { PairRows, TokenScores } from "../native/addon.js";
-import type { Answering } from "./recall.js";
+import type { Answering } from "./answer_rows.js";
 
 interface Call {
   readonly signal?: AbortSignal;

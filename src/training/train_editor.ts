@@ -1,9 +1,9 @@
 import type { TrainingConfig } from "../config/training.js";
 import type { Dataset, EditRecord } from "../data/types.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
+import type { Answering } from "./answer_rows.js";
 import { predictBase } from "./base_predictions.js";
 import { calibrationSample, TrainingEpisodes, validationEpisodes } from "./episode_source.js";
-import type { Answering } from "./recall.js";
 import { type TrainableEditor, type TrainingOptions, type TrainingRecord, train } from "./train.js";
 
 export interface EditorTrainingInput {
