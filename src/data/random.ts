@@ -48,24 +48,28 @@ export class Rng {
 
   /** Uniform 32-bit unsigned integer. */
   next(): number {
-    const [s0 = 0, s1 = 0, s2 = 0, s3 = 0] = this.#s;
-    const sum = (s0 + s3) >>> 0;
+    // Read one by one: taking an array apart runs its iterator, and bootstraps draw by the million.
+    const s = this.#s;
+    const s0 = s[0] ?? 0;
+    const s1 = s[1] ?? 0;
+    const sum = (s0 + (s[3] ?? 0)) >>> 0;
     const result = (((sum << 7) | (sum >>> 25)) + s0) >>> 0;
-    const c = s2 ^ s0;
-    const d = s3 ^ s1;
-    this.#s[1] = s1 ^ c;
-    this.#s[0] = s0 ^ d;
-    this.#s[2] = c ^ (s1 << 9);
-    this.#s[3] = (d << 11) | (d >>> 21);
+    const c = (s[2] ?? 0) ^ s0;
+    const d = (s[3] ?? 0) ^ s1;
+    s[1] = s1 ^ c;
+    s[0] = s0 ^ d;
+    s[2] = c ^ (s1 << 9);
+    s[3] = (d << 11) | (d >>> 21);
     return result;
   }
 
   /** Uniform integer in [0, bound), without modulo bias; `bound` in 1 … 2³². */
   int(bound: number): number {
-    const limit = 2 ** 32 - (2 ** 32 % bound);
     for (;;) {
       const draw = this.next();
-      if (draw < limit) return draw % bound;
+      const rest = draw % bound;
+      // Only draws below the last multiple of `bound` count.
+      if (draw - rest + bound <= 2 ** 32) return rest;
     }
   }
 

@@ -1,4 +1,4 @@
-import { Rng } from "../data/random.js";
+import { resampledCounts } from "./resampled_counts.js";
 
 /** An estimate with its percentile bootstrap interval; n is the number of resampled units. */
 export interface Estimate {
@@ -41,15 +41,8 @@ export function bootstrap(
 ): Estimate | null {
   const value = n === 0 ? Number.NaN : statistic(new Uint32Array(n).fill(1));
   if (Number.isNaN(value)) return null;
-  const rng = Rng.fromSeed(seed);
-  const counts = new Uint32Array(n);
   const drawn: number[] = [];
-  for (let r = 0; r < resamples; r++) {
-    counts.fill(0);
-    for (let i = 0; i < n; i++) {
-      const at = rng.int(n);
-      counts[at] = (counts[at] ?? 0) + 1;
-    }
+  for (const counts of resampledCounts(n, resamples, seed)) {
     const estimate = statistic(counts);
     if (!Number.isNaN(estimate)) drawn.push(estimate);
   }
