@@ -75,7 +75,8 @@ Napi::Function EngineWrap::define(Napi::Env env) {
       env, "Engine",
       {InstanceAccessor<&EngineWrap::device>("device"), InstanceAccessor<&EngineWrap::threads>("threads"),
        InstanceAccessor<&EngineWrap::deterministic>("deterministic"),
-       InstanceAccessor<&EngineWrap::closed>("closed"), InstanceMethod<&EngineWrap::loadModel>("loadModel"),
+       InstanceAccessor<&EngineWrap::closed>("closed"), InstanceAccessor<&EngineWrap::busyMs>("busyMs"),
+       InstanceMethod<&EngineWrap::loadModel>("loadModel"),
        InstanceMethod<&EngineWrap::createModel>("createModel"),
        InstanceMethod<&EngineWrap::createEditor>("createEditor"),
        InstanceMethod<&EngineWrap::createFineTuner>("createFineTuner"),
@@ -104,6 +105,11 @@ Napi::Value EngineWrap::deterministic(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineWrap::closed(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), channel_->closed());
+}
+
+Napi::Value EngineWrap::busyMs(const Napi::CallbackInfo& info) {
+  const std::chrono::duration<double, std::milli> busy = channel_->engine().busy();
+  return Napi::Number::New(info.Env(), busy.count());
 }
 
 Napi::Value EngineWrap::loadModel(const Napi::CallbackInfo& info) {

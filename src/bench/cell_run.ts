@@ -35,6 +35,7 @@ export async function measureCell(
   job: CellJob,
   { signal, onEvent }: { signal?: AbortSignal; onEvent?: OnEvent },
 ): Promise<CellResult> {
+  const startedMs = performance.now();
   const { task } = job;
   const { evaluation, text } = task;
   const { editor: written } = task.editor.method;
@@ -157,6 +158,7 @@ export async function measureCell(
         editorFingerprint,
         seed: task.seed,
       }),
+      timeSpent: () => ({ wallMs: performance.now() - startedMs, engineMs: engine.busyMs }),
       processPeakBytes: async () => (await engine.memoryStats()).processPeakBytes,
     },
     {

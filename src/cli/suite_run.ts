@@ -7,7 +7,7 @@ import { duration } from "../report/units.js";
 import { EXIT_FAILED } from "./program.js";
 import { createProgress, type Progress } from "./progress.js";
 import { printTables } from "./result_table.js";
-import { workText } from "./work_text.js";
+import { workLines } from "./work_text.js";
 
 /** Runs a suite with its progress on stderr and its table on stdout; resolves to the exit status. */
 export async function benchSuite(
@@ -27,8 +27,7 @@ export async function benchSuite(
     });
     progress.close();
     printTables(run);
-    const asked = workText(measured);
-    if (asked !== undefined) process.stderr.write(`${asked}\n`);
+    for (const line of workLines(measured)) process.stderr.write(`${line}\n`);
     process.stdout.write(`\nReport: ${reports.html}\n        ${reports.markdown}\n`);
     for (const { label, error } of failures) {
       process.stderr.write(`${label} could not be measured: ${error.code}: ${error.message}\n`);

@@ -22,7 +22,7 @@ const ftSpec = z.strictObject({
   /** Ends fitting; default: no limit. */
   timeLimitMs: z.int().min(0).nullable().default(null),
   /** Rows that pass through the model at a time. */
-  microBatch: z.int().positive().default(16),
+  microBatch: z.int().positive().default(64),
   /** c: weight of the edits' loss beside the divergence of `kl`. */
   editWeight: z.number().min(0).default(0.01),
   /** λ: weight of the divergence of `total`; 1 − λ weighs the edits' loss. */

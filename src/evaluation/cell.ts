@@ -32,6 +32,7 @@ import {
   SUMMARY_SCHEMA_VERSION,
   type SummaryCell,
   type Tuning,
+  type Work,
 } from "./records.js";
 import { type EditedScorer, editRequests, type Subject } from "./scorers.js";
 
@@ -65,6 +66,8 @@ export interface CellInput<Edited extends EditedScorer> {
   readonly known?: KnownAnswers;
   /** Default: no limit, and nothing kept between calls. */
   readonly memory?: MemoryShares;
+  /** Asked at the end; default: not measured. */
+  readonly timeSpent?: () => Pick<Work, "wallMs" | "engineMs">;
   /** The process's resident high-water mark, asked at the end. */
   readonly processPeakBytes: () => Promise<number>;
 }
@@ -92,7 +95,7 @@ export async function evaluateCell<Edited extends EditedScorer>(
   const common = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
   const { batchSize, maxNewTokens, timing, sequential } = evaluation;
   const { known = new KnownAnswers() } = input;
-  const { memory } = input;
+  const { memory, timeSpent = () => ({ wallMs: null, engineMs: null }) } = input;
   const budget = new BatchBudget({ ...memory, mostRows: batchSize });
 
   const lines: EditRecordLine[] = [];
@@ -142,6 +145,7 @@ export async function evaluateCell<Edited extends EditedScorer>(
       baseReused: known.reused,
       memoryBudgetBytes: budget.bytes,
       mostRowsPerCall: budget.mostRows,
+      ...timeSpent(),
     },
     timing: {
       warmup: timing.warmUps,

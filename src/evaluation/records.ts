@@ -223,6 +223,9 @@ const workSchema = z.strictObject({
   /** Most bytes of a call of the engine beyond what was there before it; null: not limited. */
   memoryBudgetBytes: z.number().nullable(),
   mostRowsPerCall: z.int().positive(),
+  /** From opening the model to the last figure, and how much of it the engine ran calls; null where not measured. */
+  wallMs: z.number().nullable().default(null),
+  engineMs: z.number().nullable().default(null),
 });
 export type Work = z.infer<typeof workSchema>;
 

@@ -360,6 +360,7 @@ export interface NativeEngine {
   /** Waits for the running job, rejects queued ones with DISPOSED, releases everything this engine made. */
   close(): Promise<void>;
   readonly closed: boolean;
+  readonly busyMs: number;
 }
 
 export interface BuildInfo {

@@ -75,6 +75,11 @@ export class Engine implements AsyncDisposable {
     return this.#native.closed;
   }
 
+  /** How long the engine's thread has run calls, those that have ended; the rest of its life it waited for some. */
+  get busyMs(): number {
+    return this.#native.busyMs;
+  }
+
   /**
    * Loads a Hugging Face folder: config.json with model.safetensors or pytorch_model.bin, whole or in shards.
    *

@@ -190,3 +190,14 @@ test("a loop of short calls lets the event loop turn", async () => {
   for (let call = 0; call < 100 && !turned; call++) await engine.memoryStats();
   expect(turned).toBe(true);
 });
+
+test("an engine tells how long it ran calls, and nothing of the time between them", async () => {
+  const before = engine.busyMs;
+  const startedMs = performance.now();
+  const { measurement } = await model.score(tinyPairs(200, 40), { measure: true });
+  const [busyMs, elapsedMs] = [engine.busyMs - before, performance.now() - startedMs];
+  expect(busyMs).toBeGreaterThanOrEqual((measurement?.total.wallNs ?? Number.NaN) / 1e6);
+  expect(busyMs).toBeLessThanOrEqual(elapsedMs);
+  await turn();
+  expect(engine.busyMs - before).toBe(busyMs);
+});

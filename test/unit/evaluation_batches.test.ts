@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { answerCacheFolder } from "../../src/bench/answer_cache_folder.js";
 import { memoryShares } from "../../src/bench/memory_budget.js";
 import { byteCount } from "../../src/cli/usage_error.js";
-import { workText } from "../../src/cli/work_text.js";
+import { workLines } from "../../src/cli/work_text.js";
 import { SeprogError } from "../../src/errors.js";
 import { AnswerStore, type StoredAnswer } from "../../src/evaluation/answer_store.js";
 import { BatchBudget } from "../../src/evaluation/batch_budget.js";
@@ -287,7 +287,7 @@ describe("the command line", () => {
     expect(() => byteCount("memory-budget")(text)).toThrow("--memory-budget");
   });
 
-  it("says in one line what was asked and what was not", () => {
+  it("says what was asked and what was not, and how much of the time the engine worked", () => {
     const work = {
       questions: 6000,
       questionsAsked: 5500,
@@ -295,10 +295,16 @@ describe("the command line", () => {
       baseReused: 2000,
       memoryBudgetBytes: null,
       mostRowsPerCall: 512,
+      wallMs: null,
+      engineMs: null,
     };
-    expect(workText([work, null, work])).toBe(
-      "Asked: base model 20 of 4,020 questions, the others known from before; edited models 11,000 of 12,000, the others the same as one of them",
-    );
-    expect(workText([null])).toBeUndefined();
+    const asked =
+      "Asked: base model 20 of 4,020 questions, the others known from before; edited models 11,000 of 12,000, the others the same as one of them";
+    expect(workLines([work, null, work])).toEqual([asked]);
+    // A cell that was not timed counts for neither.
+    expect(
+      workLines([work, { ...work, wallMs: 8000, engineMs: 7900 }, { ...work, wallMs: 2000, engineMs: 1850 }]),
+    ).toContain("Cells: 10.0 s, of which the engine worked 97.5 %");
+    expect(workLines([null])).toEqual([]);
   });
 });

@@ -24,7 +24,7 @@ struct FtSpec {
   FtWeights weights;
   InnerFitOptions fit;
   bool sequential = false;
-  int64_t microBatch = 16;
+  int64_t microBatch = 64;
 };
 
 void demand(bool holds, const char* what, const char* key, double received) {

@@ -113,7 +113,9 @@ void Engine::serve() {
     if (unusable) {
       work->refuse(*unusable);
     } else {
+      const auto startedAt = std::chrono::steady_clock::now();
       work->run(device_);
+      busy_.store(busy() + (std::chrono::steady_clock::now() - startedAt), std::memory_order_relaxed);
     }
     {
       std::lock_guard lock(mutex_);

@@ -5,6 +5,7 @@
 #include <c10/core/Device.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -32,6 +33,8 @@ class Engine {
   const c10::Device& device() const { return device_; }
   int threads() const { return threads_; }
   bool deterministic() const { return deterministic_; }
+  /// How long its thread has run work that has ended, on any thread.
+  std::chrono::nanoseconds busy() const { return busy_.load(std::memory_order_relaxed); }
 
   /// Never blocks. After close() or stop() the work is refused with DISPOSED. True when the thread is awake
   /// and has nothing else to do: the work is about to begin.
@@ -65,6 +68,7 @@ class Engine {
   bool asleep_ = false;
   bool closed_ = false;
   std::atomic<bool> stopping_ = false;
+  std::atomic<std::chrono::nanoseconds> busy_ = std::chrono::nanoseconds(0);  // written by thread_ alone
   std::atomic<bool> attention_ = false;  // set with every change a spinning thread must notice
 
   std::thread thread_;
