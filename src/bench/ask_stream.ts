@@ -21,8 +21,11 @@ export type Reply = RefusedLine | (Pick<AskedLine, "line" | "id"> & { readonly a
 
 /** One is read by the tokenizer while the engine works on the other. */
 const WINDOWS_AT_ONCE = 2;
-/** More questions at once fill batches of rows of about one length. */
-const READ_AHEAD = 16;
+/**
+ * Characters, and what a line takes beside them: some 20,000 short questions. So many fill batches of rows of about one
+ * length; by lines and not by parts, for a pipe may bring a few lines at a time.
+ */
+const READ_AHEAD = { size: 2 ** 21, sizeOf: (line: AskedLine | RefusedLine): number => 64 + lengthOf(line) };
 
 /**
  * Answers a stream of questions in its order. What has come is asked at once; what is in hand is bounded. A line that
@@ -37,6 +40,8 @@ export function answerStream(
   const windows = gathered(parts, READ_AHEAD);
   return overlapped(windows, (lines) => answerWindow(session, lines), WINDOWS_AT_ONCE);
 }
+
+const lengthOf = (line: AskedLine | RefusedLine): number => ("question" in line ? line.question.length : 0);
 
 async function answerWindow(
   session: Pick<EditSession, "read" | "answer">,

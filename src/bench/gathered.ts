@@ -1,21 +1,29 @@
+/** How much is read ahead. */
+export interface Room<Item> {
+  readonly size: number;
+  readonly sizeOf: (item: Item) => number;
+}
+
 /**
  * The items of parts, read ahead while earlier ones are worked on: whoever asks for more gets all that has come since, at
- * least one part. No more than `mostParts` are held; then the source waits.
+ * least one part. Once what is held fills the room, the source waits.
  * @throws what the source throws, behind what came before
  */
 export async function* gathered<Item>(
   parts: AsyncIterable<readonly Item[]>,
-  mostParts: number,
+  { size: room, sizeOf }: Room<Item>,
 ): AsyncGenerator<readonly Item[]> {
   let held: (readonly Item[])[] = [];
+  let heldSize = 0;
   let end: { readonly failure?: unknown } | undefined;
   let wake: () => void = () => undefined;
   let goOn: () => void = () => undefined;
   const readAhead = async (): Promise<void> => {
     for await (const part of parts) {
       held.push(part);
+      heldSize = part.reduce((sum, item) => sum + sizeOf(item), heldSize);
       wake();
-      while (held.length >= mostParts)
+      while (heldSize >= room)
         await new Promise<void>((resolve) => {
           goOn = resolve;
         });
@@ -39,6 +47,7 @@ export async function* gathered<Item>(
     if (held.length === 0) break;
     const items = held.flat();
     held = [];
+    heldSize = 0;
     goOn();
     yield items;
   }

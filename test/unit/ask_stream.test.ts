@@ -89,7 +89,7 @@ describe("parts that are gathered", () => {
     const taken: number[] = [];
     const windows = gathered(
       parts(20, (i) => taken.push(i)),
-      4,
+      { size: 8, sizeOf: () => 1 },
     );
     const first = await windows.next();
     expect(first.value?.slice(0, 2)).toEqual([0, 1]);
@@ -101,6 +101,20 @@ describe("parts that are gathered", () => {
     expect([first.value, second.value, ...rest].flat()).toEqual(Array.from({ length: 40 }, (_, i) => i));
   });
 
+  it("are held by their size, however many parts bring them", async () => {
+    const taken: number[] = [];
+    const windows = gathered(
+      parts(40, (i) => taken.push(i)),
+      { size: 40, sizeOf: (item) => (item < 2 ? 40 : 1) },
+    );
+    const first = await windows.next();
+    expect(first.value).toEqual([0, 1]);
+    await later(20);
+    expect(taken.length).toBe(21);
+    expect((await windows.next()).value).toEqual(Array.from({ length: 40 }, (_, i) => 2 + i));
+    await windows.return(undefined);
+  });
+
   it("come before what the source throws behind them", async () => {
     const broken = new Error("broken");
     async function* ends(): AsyncGenerator<readonly number[]> {
@@ -110,7 +124,7 @@ describe("parts that are gathered", () => {
     }
     const seen: (readonly number[])[] = [];
     const reading = (async () => {
-      for await (const window of gathered(ends(), 4)) seen.push(window);
+      for await (const window of gathered(ends(), { size: 4, sizeOf: () => 1 })) seen.push(window);
     })();
     await expect(reading).rejects.toBe(broken);
     expect(seen.flat()).toEqual([1, 2]);
