@@ -12,22 +12,13 @@
 #include "core/layers/narrow_linear.h"
 #include "core/models/model.h"
 #include "core/tensor/narrow.h"
-#include "core/train/losses.h"
 #include "failure.h"
-#include "tiny.h"
+#include "family_parts.h"
 
 namespace seprog {
 namespace {
 
-struct Family {
-  const char* name;
-  Json (*config)();
-};
-const Family kFamilies[] = {{"t5", tiny::config},
-                            {"bart", tiny::bartConfig},
-                            {"gpt2", tiny::gpt2Config},
-                            {"bert", tiny::bertConfig},
-                            {"distilbert", tiny::distilbertConfig}};
+using namespace tiny;
 
 /// What a type may change in logits, as a share of their largest: a rounding of 2⁻⁹ (bf16), 2⁻¹² (fp16) or 1/254 of a
 /// row's largest value (int8) at each of some 20 products, of which many cancel.
@@ -43,29 +34,6 @@ Model inDtype(const Model& model, BaseDtype dtype) {
     table.emplace(name, narrowed(W, dtype, how, name));
   }
   return Model{model.architecture, Weights(std::move(table), model.weights.checksum()), at::kCPU, dtype};
-}
-
-struct Asked {
-  TokenBatch source;
-  Targets targets;
-};
-
-Asked ask(const Architecture& family, int64_t rows) {
-  Random random(11);
-  const TokenRows source = tiny::rows(random, rows, 2, 7);
-  const TokenRows target = family.answerKind() == AnswerKind::Label
-                               ? tiny::classes(random, rows, family.targetVocabulary())
-                               : tiny::rows(random, rows, 1, 4);
-  return {pad(source, family.padId(), family.vocabulary(), at::kCPU), targetsFor(family, target, at::kCPU)};
-}
-
-at::Tensor logits(const Model& model, const Asked& asked, const Prompt& prompt = {}) {
-  return model.architecture->targetLogits(
-      model.weights, model.architecture->encode(model.weights, asked.source), asked.targets, prompt);
-}
-
-double relativeError(const at::Tensor& got, const at::Tensor& wanted) {
-  return ((got - wanted).abs().max() / wanted.abs().max()).item<double>();
 }
 
 class InEveryDtype : public testing::TestWithParam<std::tuple<Family, BaseDtype>> {
@@ -132,29 +100,15 @@ TEST_P(InEveryDtype, ARowOfASelectionHasTheBitsItHasInTheWhole) {
 
 TEST_P(InEveryDtype, ThePromptsGradientIsThatOfFp32ButForRounding) {
   const Asked asked = ask(*wide.architecture, 5);
-  const at::Tensor rows_BPD = Random(3).normalTensor({5, 3, wide.architecture->embeddingWidth()}, 0, 1);
-  const auto gradient = [&](const Model& model) {
-    const at::Tensor leaf = rows_BPD.clone().set_requires_grad(true);
-    Encoded encoded;
-    {
-      const at::NoGradGuard frozen;
-      encoded = model.architecture->encode(model.weights, asked.source);
-    }
-    const at::Tensor states_ND =
-        model.architecture->targetStates(model.weights, encoded, asked.targets, {leaf});
-    const at::Tensor weight_N = at::full({states_ND.size(0)}, 1e-6);
-    const TokenLossGradients token = tokenNllGradients(states_ND, model.architecture->head(model.weights),
-                                                       asked.targets.labels_N, weight_N, false);
-    return torch::autograd::grad({states_ND}, {leaf}, {token.h_ND})[0];
-  };
+  constexpr double kWeight = 1e-6;
   if (dtype == BaseDtype::Int8) {
-    expectFailure(ErrorCode::Unsupported, "only answers", [&] { gradient(narrow); });
+    expectFailure(ErrorCode::Unsupported, "only answers", [&] { promptGradient(narrow, asked, kWeight); });
     return;
   }
   // Gradients this small would vanish in fp16 as they are.
-  const at::Tensor wanted = gradient(wide);
+  const at::Tensor wanted = promptGradient(wide, asked, kWeight);
   ASSERT_LT(wanted.abs().max().item<double>(), 1e-5);
-  EXPECT_LE(relativeError(gradient(narrow), wanted), 3 * toleranceOf(dtype));
+  EXPECT_LE(relativeError(promptGradient(narrow, asked, kWeight), wanted), 3 * toleranceOf(dtype));
 }
 
 TEST(BaseDtype, AHalfProductHasASecondDerivative) {
@@ -173,7 +127,7 @@ TEST(BaseDtype, AHalfProductHasASecondDerivative) {
 /// As published T5 weights do: the feed-forward layers give what fp16 cannot hold.
 TEST(BaseDtype, T5sResidualStreamLeavesTheRangeOfFp16) {
   const at::NoGradGuard frozen;
-  const Model calm = createModel(tiny::config(), 5, at::kCPU);
+  const Model calm = createModel(config(), 5, at::kCPU);
   TensorTable table = calm.weights.flatten();
   for (auto& [name, W] : table) {
     if (name.ends_with("DenseReluDense.wo.weight")) W = W * 60000;
@@ -216,7 +170,7 @@ TEST(BaseDtype, EightBitRowsAreExactIntegersTimesScales) {
 
 TEST(BaseDtype, AMatrixInThePlaceOfARoundedOneIsTakenAsItIs) {
   const at::NoGradGuard frozen;
-  const Model wide = createModel(tiny::config(), 5, at::kCPU);
+  const Model wide = createModel(config(), 5, at::kCPU);
   const Model narrow = inDtype(wide, BaseDtype::Int8);
   const Asked asked = ask(*wide.architecture, 4);
   TensorTable replaced;
@@ -229,16 +183,16 @@ TEST(BaseDtype, AMatrixInThePlaceOfARoundedOneIsTakenAsItIs) {
 
 TEST(BaseDtype, WhatADeviceDoesNotComputeInIsRefused) {
   expectFailure(ErrorCode::Unsupported, "it is meant for GPUs",
-                [] { createModel(tiny::config(), 1, at::kCPU, BaseDtype::Fp16); });
+                [] { createModel(config(), 1, at::kCPU, BaseDtype::Fp16); });
   expectFailure(ErrorCode::Unsupported, "those of the CPU",
                 [] { demandDtype(BaseDtype::Int8, c10::Device("cuda:0")); });
   expectFailure(ErrorCode::ConfigInvalid, "fp8", [] { dtypeFrom("fp8"); });
   const bool bf16 = at::cpu::is_avx512_bf16_supported() || at::cpu::is_amx_tile_supported();
   if (bf16) {
-    EXPECT_EQ(createModel(tiny::config(), 1, at::kCPU, BaseDtype::Bf16).dtype, BaseDtype::Bf16);
+    EXPECT_EQ(createModel(config(), 1, at::kCPU, BaseDtype::Bf16).dtype, BaseDtype::Bf16);
   } else {
     expectFailure(ErrorCode::Unsupported, "no instructions for it",
-                  [] { createModel(tiny::config(), 1, at::kCPU, BaseDtype::Bf16); });
+                  [] { createModel(config(), 1, at::kCPU, BaseDtype::Bf16); });
   }
   expectFailure(ErrorCode::NonFinite, "65504", [] {
     narrowed(at::full({2, 2}, 1e6), BaseDtype::Fp16, Narrowing::OutputsAreRows, "w");
@@ -246,8 +200,8 @@ TEST(BaseDtype, WhatADeviceDoesNotComputeInIsRefused) {
 }
 
 TEST(BaseDtype, EightBitModelsAreNotSaved) {
-  const tiny::Folder folder;
-  const Model narrow = inDtype(createModel(tiny::config(), 5, at::kCPU), BaseDtype::Int8);
+  const Folder folder;
+  const Model narrow = inDtype(createModel(config(), 5, at::kCPU), BaseDtype::Int8);
   expectFailure(ErrorCode::Unsupported, "8-bit", [&] { saveModel(narrow, folder / "m", "fp32"); });
 }
 

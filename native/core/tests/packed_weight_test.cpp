@@ -15,21 +15,15 @@
 #include "core/models/model.h"
 #include "core/tensor/matmul_backend.h"
 #include "core/tensor/random.h"
-#include "core/train/losses.h"
-#include "tiny.h"
+#include "family_parts.h"
 
 namespace seprog {
 namespace {
 
-struct Family {
-  const char* name;
-  Json (*config)();
-};
-const Family kFamilies[] = {{"t5", tiny::config},
-                            {"bart", tiny::bartConfig},
-                            {"gpt2", tiny::gpt2Config},
-                            {"bert", tiny::bertConfig},
-                            {"distilbert", tiny::distilbertConfig}};
+using namespace tiny;
+
+/// Of a target token in the loss.
+constexpr double kWeight = 0.1;
 
 /// Packs as long as it lives, or does not.
 class Packing {
@@ -42,47 +36,6 @@ class Packing {
  private:
   bool before_;
 };
-
-struct Asked {
-  TokenBatch source;
-  Targets targets;
-};
-
-Asked ask(const Architecture& family, int64_t rows) {
-  Random random(11);
-  const TokenRows source = tiny::rows(random, rows, 2, 7);
-  const TokenRows target = family.answerKind() == AnswerKind::Label
-                               ? tiny::classes(random, rows, family.targetVocabulary())
-                               : tiny::rows(random, rows, 1, 4);
-  return {pad(source, family.padId(), family.vocabulary(), at::kCPU), targetsFor(family, target, at::kCPU)};
-}
-
-at::Tensor logits(const Model& model, const Asked& asked) {
-  const at::NoGradGuard frozen;
-  const Architecture& family = *model.architecture;
-  return family.targetLogits(model.weights, family.encode(model.weights, asked.source), asked.targets, {});
-}
-
-/// Of a loss for the vectors of a prompt, through the frozen model and its head.
-at::Tensor promptGradient(const Model& model, const Asked& asked) {
-  const Architecture& family = *model.architecture;
-  const at::Tensor leaf =
-      Random(3).normalTensor({asked.source.rows(), 3, family.embeddingWidth()}, 0, 1).set_requires_grad(true);
-  Encoded encoded;
-  {
-    const at::NoGradGuard frozen;
-    encoded = family.encode(model.weights, asked.source);
-  }
-  const at::Tensor states_ND = family.targetStates(model.weights, encoded, asked.targets, {leaf});
-  const at::Tensor weight_N = at::full({states_ND.size(0)}, 0.1);
-  const TokenLossGradients token =
-      tokenNllGradients(states_ND, family.head(model.weights), asked.targets.labels_N, weight_N, false);
-  return torch::autograd::grad({states_ND}, {leaf}, {token.h_ND})[0];
-}
-
-double relativeError(const at::Tensor& got, const at::Tensor& wanted) {
-  return ((got - wanted).abs().max() / wanted.abs().max()).item<double>();
-}
 
 class PackedFamily : public testing::TestWithParam<Family> {
  protected:
@@ -97,11 +50,11 @@ TEST_P(PackedFamily, AnswersAndGradientsAreThoseOfPlainWeights) {
   {
     const Packing off(false);
     plainLogits = logits(model, asked);
-    plainGradient = promptGradient(model, asked);
+    plainGradient = promptGradient(model, asked, kWeight);
   }
   const Packing on(true);
   EXPECT_LE(relativeError(logits(model, asked), plainLogits), 1e-5);
-  EXPECT_LE(relativeError(promptGradient(model, asked), plainGradient), 1e-4);
+  EXPECT_LE(relativeError(promptGradient(model, asked, kWeight), plainGradient), 1e-4);
 }
 
 TEST_P(PackedFamily, ARowOfASelectionHasTheBitsItHasInTheWhole) {
@@ -144,10 +97,10 @@ TEST_P(PackedFamily, WhatIsPutInAWeightsPlaceIsRead) {
 TEST_P(PackedFamily, CountsAsManyOperations) {
   const auto counted = [&](bool on) {
     const Packing packing(on);
-    promptGradient(model, asked);  // what is packed is packed now
+    promptGradient(model, asked, kWeight);  // what is packed is packed now
     FlopCounter counter;
     logits(model, asked);
-    promptGradient(model, asked);
+    promptGradient(model, asked, kWeight);
     return counter.counts();
   };
   const FlopCounts plain = counted(false);

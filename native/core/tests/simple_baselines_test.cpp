@@ -8,7 +8,7 @@
 #include "core/editors/lookup.h"
 #include "core/editors/nearest.h"
 #include "failure.h"
-#include "tiny.h"
+#include "family_parts.h"
 
 namespace seprog {
 namespace {
@@ -32,11 +32,6 @@ PairRows joined(const PairRows& a, const PairRows& b) {
   return both;
 }
 
-struct Family {
-  const char* name;
-  Json (*config)();
-};
-
 class EveryFamilyBaseline : public testing::TestWithParam<Family> {
  protected:
   const std::shared_ptr<const Model> base =
@@ -51,10 +46,7 @@ class EveryFamilyBaseline : public testing::TestWithParam<Family> {
     return rows;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Families, EveryFamilyBaseline,
-                         testing::Values(Family{"t5", config}, Family{"bart", bartConfig},
-                                         Family{"gpt2", gpt2Config}, Family{"bert", bertConfig},
-                                         Family{"distilbert", distilbertConfig}),
+INSTANTIATE_TEST_SUITE_P(Families, EveryFamilyBaseline, testing::ValuesIn(kFamilies),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST_P(EveryFamilyBaseline, LookupAnswersWhatIsStoredAndLeavesTheRestToTheBase) {
