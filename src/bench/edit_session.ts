@@ -69,6 +69,8 @@ export interface EditSessionOptions {
 }
 
 const MAX_NEW_TOKENS = 32;
+/** A long stream's questions seldom come again; its memory is not to grow with them. */
+const CACHED_TEXTS = 1024;
 
 /** An editor, its base model and edits, ready to be asked and changed. */
 export class EditSession implements AsyncDisposable {
@@ -102,7 +104,13 @@ export class EditSession implements AsyncDisposable {
     }
     const chosen = await chooseEditor(options);
     const { engine: choice, baseDtype: dtype } = options;
-    const session = await openSession({ engine: choice, ...chosen, dtype, editor: chosen.spec });
+    const session = await openSession({
+      engine: choice,
+      ...chosen,
+      dtype,
+      editor: chosen.spec,
+      cachedTexts: CACHED_TEXTS,
+    });
     try {
       const { engine, base, codec } = session;
       const call = signal ? { signal } : {};

@@ -24,6 +24,8 @@ export interface SessionOptions {
   readonly text: TextConfig;
   /** Decides how edits are written, and for whose tokenizer. */
   readonly editor: EditorSpec;
+  /** Texts whose ids the tokenizers keep; default: as `Tokenizer`. */
+  readonly cachedTexts?: number | undefined;
 }
 
 export async function openSession({
@@ -32,8 +34,9 @@ export async function openSession({
   dtype = "fp32",
   text,
   editor,
+  cachedTexts,
 }: SessionOptions): Promise<Session> {
-  const tokenizer = await Tokenizer.load(modelFolder);
+  const tokenizer = await Tokenizer.load(modelFolder, { cachedTexts });
   const engine = await openEngine(choice);
   try {
     const base = await engine.loadModel(modelFolder, { addPadToken: true, ...narrowed(dtype) });

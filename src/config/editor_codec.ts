@@ -5,7 +5,10 @@ import { Tokenizer } from "../tokenizers/tokenizer.js";
 import { counterfactualFolder, editReaderFolder } from "./editor_spec.js";
 import type { TextConfig } from "./suite.js";
 
-/** The text side of an editor on a base model with its tokenizer. Throws CONFIG_INVALID, CHECKPOINT_INVALID. */
+/**
+ * The text side of an editor on a base model with its tokenizer; other models' tokenizers keep as many texts as that.
+ * Throws CONFIG_INVALID, CHECKPOINT_INVALID.
+ */
 export async function editorCodec(
   tokenizer: Tokenizer,
   model: AnsweringModel,
@@ -13,7 +16,7 @@ export async function editorCodec(
   editor: EditorSpec,
 ): Promise<EditCodec> {
   const tokenizerOf = async (folder: string | null): Promise<Tokenizer> =>
-    folder === null ? tokenizer : Tokenizer.load(folder);
+    folder === null ? tokenizer : Tokenizer.load(folder, { cachedTexts: tokenizer.cachedTexts });
   const behindEdits = counterfactualFolder(editor);
   return new EditCodec(tokenizer, model, text, {
     tokenizer: await tokenizerOf(editReaderFolder(editor)),

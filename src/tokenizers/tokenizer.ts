@@ -16,8 +16,10 @@ export interface EncodeOptions extends CutOptions {
   readonly specialTokens?: "both" | "after" | "none";
 }
 
-/** Rows kept; the oldest go first. */
-const CACHED_TEXTS = 65_536;
+export interface TokenizerOptions {
+  /** Texts whose ids are kept, the oldest go first; default 65,536, as training asks for the same texts in every epoch. */
+  readonly cachedTexts?: number | undefined;
+}
 
 /** Texts to ids and back, by a Hugging Face `tokenizer.json`. */
 export class Tokenizer {
@@ -26,6 +28,8 @@ export class Tokenizer {
   readonly #suffix: readonly number[];
   readonly #separator: readonly number[] | undefined;
   readonly #bodies = new Map<string, Int32Array>();
+  /** How many texts' ids are kept. */
+  readonly cachedTexts: number;
   /** Largest id plus one. */
   readonly vocabularySize: number;
   /** Id of characters outside the vocabulary, if the tokenizer has one. */
@@ -36,7 +40,12 @@ export class Tokenizer {
    * @param source named in error messages
    * @throws SeprogError CHECKPOINT_INVALID if it is no tokenizer, UNSUPPORTED if it needs parts that are unknown
    */
-  constructor(definition: object, source = "tokenizer.json") {
+  constructor(
+    definition: object,
+    source = "tokenizer.json",
+    { cachedTexts = 65_536 }: TokenizerOptions = {},
+  ) {
+    this.cachedTexts = cachedTexts;
     try {
       this.#hub = new HubTokenizerClass(definition, { clean_up_tokenization_spaces: false });
       repair(this.#hub);
@@ -57,9 +66,9 @@ export class Tokenizer {
    * @throws SeprogError CHECKPOINT_INVALID if the files are missing or damaged, UNSUPPORTED if they are of a form that
    * is not known
    */
-  static async load(folder: string): Promise<Tokenizer> {
+  static async load(folder: string, options: TokenizerOptions = {}): Promise<Tokenizer> {
     const { definition, path } = await readDefinition(folder);
-    return new Tokenizer(definition, path);
+    return new Tokenizer(definition, path, options);
   }
 
   /** Tokens that the family puts before every text. */
@@ -155,7 +164,7 @@ export class Tokenizer {
     const cached = this.#bodies.get(text);
     if (cached !== undefined) return cached;
     const body = Int32Array.from(this.#hub.encode(text, { add_special_tokens: false }).ids);
-    if (this.#bodies.size >= CACHED_TEXTS) {
+    if (this.#bodies.size >= this.cachedTexts) {
       const oldest = this.#bodies.keys().next();
       if (!oldest.done) this.#bodies.delete(oldest.value);
     }

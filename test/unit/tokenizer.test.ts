@@ -2,10 +2,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { phrasings } from "../../src/data/episodes.js";
 import { loadDataset } from "../../src/data/registry.js";
 import { SPLITS } from "../../src/data/types.js";
+import { HubTokenizerClass } from "../../src/tokenizers/hub_library.js";
 import { PrecompiledCharsmap } from "../../src/tokenizers/precompiled_charsmap.js";
 import { packRows, unpackRows } from "../../src/tokenizers/token_rows.js";
 import { Tokenizer } from "../../src/tokenizers/tokenizer.js";
@@ -101,6 +102,22 @@ describe("the tokenizer of t5-mini", () => {
     const first = tokenizer.encode("French");
     first.fill(0);
     expect(tokenizer.encode("French")).not.toEqual(first);
+  });
+
+  test("so many texts are kept as asked for, the latest", async () => {
+    const read = vi.spyOn(HubTokenizerClass.prototype, "encode");
+    try {
+      const two = await Tokenizer.load(MINI, { cachedTexts: 2 });
+      const readsOf = (text: string): number => {
+        const before = read.mock.calls.length;
+        expect(two.encode(text)).toEqual(tokenizer.encode(text));
+        return read.mock.calls.length - before;
+      };
+      for (const text of ["one", "two", "three"]) tokenizer.encode(text);
+      expect(["one", "two", "one", "three", "two", "one"].map(readsOf)).toEqual([1, 1, 0, 1, 0, 1]);
+    } finally {
+      read.mockRestore();
+    }
   });
 
   test("must fit the model's vocabulary", () => {
