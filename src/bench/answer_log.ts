@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { type AnswerLine, answerLines } from "../evaluation/answer_lines.js";
-import { type RunData, readEdits } from "../report/run_data.js";
-import { ELSEWHERE_FILES } from "./elsewhere_folder.js";
+import { RUN_FILES, type RunData, readEdits } from "../report/run_data.js";
 import { LineFile } from "./line_file.js";
 
 /** The questions and answers of a run's cells, in the order of its table. */
@@ -15,7 +14,7 @@ export async function* runAnswers({ cells }: RunData): AsyncGenerator<AnswerLine
 
 /** Writes them into the run's folder, one question a line. @returns the file's path */
 export async function writeAnswerLog(run: RunData): Promise<string> {
-  const path = join(run.folder, ELSEWHERE_FILES.answers);
+  const path = join(run.folder, RUN_FILES.answers);
   await using file = await LineFile.open(path);
   for await (const line of runAnswers(run)) await file.write(line);
   await file.complete();

@@ -1,23 +1,13 @@
 import { readdir } from "node:fs/promises";
 import { basename, resolve } from "node:path";
-import { type EvaluationConfig, scheduleName } from "../config/evaluation.js";
-import type { TextConfig } from "../config/suite.js";
 import { SeprogError } from "../errors.js";
-import { type AnswerLine, answerLines } from "../evaluation/answer_lines.js";
 import type { AskOptions } from "../evaluation/answers.js";
 import { BaseAnswers } from "../evaluation/base_answers.js";
 import { BatchBudget } from "../evaluation/batch_budget.js";
-import type { ElsewhereCell, ElsewhereRecord } from "../evaluation/elsewhere_record.js";
 import { evaluate } from "../evaluation/evaluate.js";
 import type { KnownAnswers } from "../evaluation/known_answers.js";
-import {
-  type QuestionCell,
-  type QuestionEpisode,
-  questionCells,
-  questionsChecksum,
-} from "../evaluation/question_file.js";
-import type { EditRecordLine } from "../evaluation/records.js";
-import { computeMetrics } from "../metrics/registry.js";
+import { type QuestionCell, questionCells } from "../evaluation/question_file.js";
+import type { EditRecordLine, Origin, Work } from "../evaluation/records.js";
 import { Tokenizer } from "../tokenizers/tokenizer.js";
 import type { OnEvent } from "../training/events.js";
 import { openKnownAnswers } from "./answer_cache.js";
@@ -28,32 +18,25 @@ import {
   isAskedOnTheWay,
   loadedModels,
 } from "./edited_models.js";
-import { modelLabel } from "./grid.js";
+import {
+  askedBase,
+  type Elsewhere,
+  type ElsewhereCell,
+  type ElsewhereRun,
+  elsewhereCell,
+} from "./elsewhere.js";
+import { describeEnvironment, describeMachine, type EngineFacts } from "./environment.js";
 import { ContentHashes } from "./identity.js";
-import type { AnsweringChoice, EngineChoice } from "./job.js";
 import { memoryShares } from "./memory_budget.js";
+import { engineFacts } from "./probe_run.js";
 import { NO_EDITOR } from "./questions_run.js";
 import { openSession, type Session } from "./session.js";
 
-export interface EditedRun {
+export interface EditedRun extends ElsewhereRun {
   /** Of models that were edited elsewhere. */
   readonly directory: string;
-  readonly name: string;
-  readonly questions: readonly QuestionEpisode[];
   /** The model that they were made from. */
   readonly baseFolder: string;
-  readonly engine: EngineChoice;
-  readonly answering: AnsweringChoice;
-  /** How texts are cut for the model, and how it is measured, for a data set by its name in the questions. */
-  readonly settingsOf: (dataset: string) => {
-    readonly text: TextConfig;
-    readonly evaluation: EvaluationConfig;
-  };
-}
-
-export interface Elsewhere {
-  readonly record: ElsewhereRecord;
-  readonly lines: readonly AnswerLine[];
 }
 
 /**
@@ -65,17 +48,16 @@ export async function evaluateEdited(
   run: EditedRun,
   { signal, onEvent }: { readonly signal?: AbortSignal; readonly onEvent?: OnEvent },
 ): Promise<Elsewhere> {
-  const startedAt = new Date();
   const cells = questionCells(run.questions);
   const models = findEditedModels(run.directory, cells);
   await refuseOtherTokenizers(models, run.baseFolder);
   const contents = new ContentHashes();
-  const checksums: Record<string, string> = {};
-  const figures: ElsewhereCell[] = [];
-  const lines: AnswerLine[] = [];
   const calls = { ...(signal && { signal }), ...(onEvent && { onEvent }) };
-  let base: { readonly name: string; readonly checksum: string } | null = null;
+  const done: ElsewhereCell[] = [];
+  let facts: EngineFacts | undefined;
   for (const cell of cells) {
+    const startedAt = new Date();
+    const startedMs = performance.now();
     const { text, evaluation } = run.settingsOf(cell.dataset);
     await using session = await openSession({
       engine: run.engine,
@@ -83,7 +65,7 @@ export async function evaluateEdited(
       text,
       editor: NO_EDITOR,
     });
-    base = { name: modelLabel(run.baseFolder), checksum: session.base.info.checksum };
+    facts ??= await engineFacts(session.engine);
     const { cacheDirectory, memoryBudgetBytes } = run.answering;
     const known = await openKnownAnswers(
       session.engine,
@@ -92,44 +74,33 @@ export async function evaluateEdited(
       cacheDirectory,
     );
     const memory = await memoryShares(session.engine, { bytes: memoryBudgetBytes });
-    const asking = {
-      budget: new BatchBudget({ ...memory, mostRows: evaluation.batchSize }),
-      maxNewTokens: evaluation.maxNewTokens,
-      known,
-    };
-    const records = await askCell(cell, models, session, asking, checksums, calls);
-    const schedule = scheduleName(cell.sequential);
-    const all = computeMetrics(records, {
-      resamples: evaluation.bootstrap.samples,
-      level: evaluation.bootstrap.level,
-    });
-    figures.push({
-      dataset: cell.dataset,
-      K: cell.K,
-      schedule,
-      episodes: cell.episodes.length,
-      nEdits: records.length,
-      figures: Object.fromEntries(Object.entries(all).filter(([name]) => !/^(gate|selection)/.test(name))),
-    });
-    const place = { method: run.name, dataset: cell.dataset, K: cell.K, seed: null, schedule };
-    lines.push(...records.flatMap((line) => answerLines(line, place)));
+    const budget = new BatchBudget({ ...memory, mostRows: evaluation.batchSize });
+    const asking = { budget, maxNewTokens: evaluation.maxNewTokens, known };
+    const { sources, lines, work } = await askCell(cell, models, session, asking, calls);
+    const base = await askedBase(run.baseFolder, session.base.info.checksum, session.engine);
+    const untouched = sources.filter(({ checksum }) => checksum === base.checksum);
+    done.push(
+      elsewhereCell({
+        name: run.name,
+        cell,
+        origin: { kind: "edited", sources: [...sources] },
+        base,
+        lines,
+        evaluation,
+        work: { ...work, wallMs: performance.now() - startedMs, engineMs: session.engine.busyMs },
+        notes: untouched.map(({ path }) => `${path} holds the base's own weights: nothing is edited in it.`),
+        startedAt,
+      }),
+    );
   }
-  const same = Object.entries(checksums).filter(([, checksum]) => checksum === base?.checksum);
-  return {
-    record: {
-      schemaVersion: 1,
-      of: "edited",
-      name: run.name,
-      base,
-      questions: questionsChecksum(run.questions),
-      answers: checksums,
-      notes: same.map(([folder]) => `${folder} holds the base's own weights: nothing is edited in it.`),
-      cells: figures,
-      startedAt: startedAt.toISOString(),
-      wallMs: Date.now() - startedAt.getTime(),
-    },
-    lines,
-  };
+  return { cells: done, environment: facts === undefined ? describeMachine() : describeEnvironment(facts) };
+}
+
+interface AskedCell {
+  /** The models that were asked, in the order of episodes. */
+  readonly sources: Origin["sources"];
+  readonly lines: readonly EditRecordLine[];
+  readonly work: Omit<Work, "wallMs" | "engineMs">;
 }
 
 async function askCell(
@@ -137,24 +108,34 @@ async function askCell(
   models: EpisodeModels,
   { engine, base, codec }: Session,
   { known, ...asking }: Omit<AskOptions, "signal"> & { readonly known: KnownAnswers },
-  checksums: Record<string, string>,
   calls: { readonly signal?: AbortSignal; readonly onEvent?: OnEvent },
-): Promise<EditRecordLine[]> {
+): Promise<AskedCell> {
   const folders = cell.episodes.flatMap((episode) => models.get(episode) ?? []);
-  const subject = loadedModels(engine, base, folders, (folder, { info }) => {
-    checksums[folder] = info.checksum;
+  const sources: Origin["sources"] = [];
+  const subject = loadedModels(engine, base, folders, (path, { info }) => {
+    sources.push({ path, checksum: info.checksum });
   });
   const baseAnswers = new BaseAnswers(base, codec, asking, known);
   // Asked after the last edit, a sequence's last model is all that is needed.
   const sequential = isAskedOnTheWay(cell) ? cell.sequential : undefined;
-  const records: EditRecordLine[] = [];
+  const lines: EditRecordLine[] = [];
+  let [questions, questionsAsked] = [0, 0];
   const episodes = episodesOf(cell);
-  for await (const { lines } of evaluate(
+  for await (const episode of evaluate(
     { subject, episodes, codec, baseAnswers, sequential },
     { ...asking, ...calls },
-  ))
-    records.push(...lines);
-  return records;
+  )) {
+    lines.push(...episode.lines);
+    questions += episode.outputs.length;
+    questionsAsked += episode.asked;
+  }
+  const { asked: baseAsked, reused: baseReused } = known;
+  const { bytes: memoryBudgetBytes, mostRows: mostRowsPerCall } = asking.budget;
+  return {
+    sources,
+    lines,
+    work: { questions, questionsAsked, baseAsked, baseReused, memoryBudgetBytes, mostRowsPerCall },
+  };
 }
 
 /**

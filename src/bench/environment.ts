@@ -16,8 +16,8 @@ export interface EngineFacts {
   readonly kernels: string;
 }
 
-/** `environment.json`: where figures were taken. Nothing in it names a person, a host or a folder. */
-export interface Environment {
+/** What can be said of the machine without an engine. */
+export interface Machine {
   readonly createdAt: string;
   readonly package: { readonly version: string; readonly commit: string | null };
   readonly node: string;
@@ -26,6 +26,10 @@ export interface Environment {
   readonly memoryBytes: number;
   /** Over 1, 5 and 15 minutes at the start. */
   readonly loadAverage: readonly number[];
+}
+
+/** `environment.json`: where figures were taken. Nothing in it names a person, a host or a folder. */
+export interface Environment extends Machine {
   readonly device: {
     readonly name: string;
     readonly description: string;
@@ -42,11 +46,10 @@ export interface Environment {
   readonly compiler: string;
 }
 
-export function describeEnvironment(facts: EngineFacts): Environment {
-  const { build } = facts;
+export function describeMachine({ version, commit } = codeVersion()): Machine {
   return {
     createdAt: new Date().toISOString(),
-    package: { version: build.version, commit: codeCommit() },
+    package: { version, commit },
     node: process.version,
     os: { name: osName(), kernel: os.release(), architecture: os.arch() },
     cpu: {
@@ -56,6 +59,13 @@ export function describeEnvironment(facts: EngineFacts): Environment {
     },
     memoryBytes: os.totalmem(),
     loadAverage: os.loadavg().map((load) => Number(load.toFixed(2))),
+  };
+}
+
+export function describeEnvironment(facts: EngineFacts): Environment {
+  const { build } = facts;
+  return {
+    ...describeMachine({ version: build.version, commit: codeCommit() }),
     device: {
       name: facts.device,
       description: facts.deviceInfo?.description ?? "",

@@ -65,7 +65,7 @@ export function answerDifference(
 interface Probe {
   readonly input: string;
   readonly edited: string;
-  readonly negLogLik?: number;
+  readonly negLogLik?: number | null;
 }
 
 const probesOf = ({ self, inScope, noisy, outScope, hard }: EditRecordLine): Probe[] => [
@@ -101,7 +101,7 @@ export function judge(cell: string, then: ReplayedCell, now: ReplayedCell): Verd
   const figures = [
     ...difference("episodes", ...both(then, now, ({ provenance }) => provenance.episodesChecksum)),
     ...difference("ES", ...both(then, now, ({ cell: { ES } }) => ES.value)),
-    ...difference("DD", ...both(then, now, ({ cell: { DD } }) => DD.value)),
+    ...difference("DD", ...both(then, now, ({ cell: { DD } }) => DD?.value)),
   ];
   return {
     cell,

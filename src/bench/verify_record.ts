@@ -84,6 +84,11 @@ export async function readRecord(runFolder: string, cell: string): Promise<Repla
       `expected a record of this version at ${path} but received: ${z.prettifyError(parsed.error)}`,
     );
   const result = parsed.data;
+  if (result.cell.origin !== null)
+    throw new SeprogError(
+      "UNSUPPORTED",
+      `expected a record of an editor of this package but ${path} is of answers made elsewhere; evaluate them again into another folder and compare the two with report`,
+    );
   if (result.receipt === null)
     throw new SeprogError(
       "DATA_INVALID",

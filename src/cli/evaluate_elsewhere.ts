@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
-import { type Elsewhere, evaluateEdited, folderName } from "../bench/edited_run.js";
-import { ELSEWHERE_FILES, writeElsewhere } from "../bench/elsewhere_folder.js";
+import { evaluateEdited, folderName } from "../bench/edited_run.js";
+import type { Elsewhere, ElsewhereCell } from "../bench/elsewhere.js";
+import { refuseSuiteFolder, writeElsewhere } from "../bench/elsewhere_folder.js";
 import { codeVersion } from "../bench/environment.js";
 import { datasetLabel } from "../bench/grid.js";
 import { LineFile } from "../bench/line_file.js";
@@ -12,16 +13,17 @@ import { resolveModel } from "../config/paths.js";
 import { parseScheduleName } from "../config/schedule_name.js";
 import type { SuiteConfig, SuiteDataset } from "../config/suite.js";
 import { SeprogError } from "../errors.js";
+import { type AnswerLine, answerLines } from "../evaluation/answer_lines.js";
 import { type QuestionEpisode, questionLines, readQuestions } from "../evaluation/question_file.js";
-import { elsewhereTables } from "../report/elsewhere_tables.js";
 import { writeLmEval } from "../report/lm_eval.js";
-import { textTable } from "../report/text_table.js";
 import { type AnsweringArgs, answeringChoice } from "./answering_choice.js";
 import { type EngineArgs, engineChoices } from "./engine_choice.js";
 import { interruptible } from "./interrupt.js";
 import { createProgress } from "./progress.js";
+import { printTables } from "./result_table.js";
 import { type SuiteArgs, suiteFromArgs } from "./suite_args.js";
 import { UsageError } from "./usage_error.js";
+import { workLines } from "./work_text.js";
 
 export interface ElsewhereArgs extends EngineArgs, AnsweringArgs, Omit<SuiteArgs, "k"> {
   readonly editor?: string | undefined;
@@ -86,10 +88,14 @@ export async function evaluateElsewhere(args: ElsewhereArgs, mode: EvaluateMode)
   return interruptible(async (signal) => {
     const suite = suiteOf(args, mode);
     if (mode === "questions-out") return writeQuestions(args, suite, signal);
+    const name = args.name ?? nameOf(args);
+    const folder = args.out ?? `runs/evaluate-${name}`;
+    refuseSuiteFolder(folder);
     const startedAt = new Date();
     const settingsOf = (dataset: string) => settingsIn(suite, dataset);
     const questions = await questionsOf(args, suite, signal);
     const common = {
+      name,
       questions,
       engine: engineChoices(args).engine,
       answering: answeringChoice(args),
@@ -99,19 +105,20 @@ export async function evaluateElsewhere(args: ElsewhereArgs, mode: EvaluateMode)
       const calls = { signal, onEvent };
       if (args.predictions !== undefined) {
         const baseFolder = args.model === undefined ? undefined : resolveModel(args.model);
-        const name = args.name ?? folderName(args.predictions).replace(/\.jsonl?$/, "");
-        const run = { ...common, file: args.predictions, name, baseFolder };
-        return evaluatePredictions(run, calls);
+        return evaluatePredictions({ ...common, file: args.predictions, baseFolder }, calls);
       }
-      const directory = resolve(args.edited ?? "");
-      const name = args.name ?? folderName(directory);
       const baseFolder = resolveModel(args.model ?? settingsIn(suite, "").model);
-      return evaluateEdited({ ...common, directory, name, baseFolder }, calls);
+      return evaluateEdited({ ...common, directory: args.edited ?? "", baseFolder }, calls);
     });
-    await write(args, suite, done, startedAt);
+    await write(folder, done);
+    if (args["lm-eval"] !== undefined) await exportCells(args["lm-eval"], done, { args, suite, startedAt });
     return 0;
   });
 }
+
+/** What tables call the model or system where nothing else is said. */
+const nameOf = ({ edited, predictions }: ElsewhereArgs): string =>
+  predictions === undefined ? folderName(edited ?? "") : folderName(predictions).replace(/\.jsonl?$/, "");
 
 /** The data set's settings by its label; of one that the suite does not name those of its first. */
 function settingsIn({ datasets }: SuiteConfig, label: string): SuiteDataset {
@@ -177,30 +184,44 @@ async function writeQuestions(args: ElsewhereArgs, suite: SuiteConfig, signal: A
   return 0;
 }
 
-async function write(
-  args: ElsewhereArgs,
-  suite: SuiteConfig,
-  { record, lines }: Elsewhere,
-  startedAt: Date,
+async function write(folder: string, done: Elsewhere): Promise<void> {
+  const { run, reports, answers } = await writeElsewhere(folder, done);
+  printTables(run);
+  for (const line of workLines(done.cells.map(({ result }) => result.work)))
+    process.stderr.write(`${line}\n`);
+  for (const note of run.summary.notes) process.stdout.write(`\n${note}\n`);
+  process.stdout.write(`\nReport: ${reports.html}\n        ${reports.markdown}\nAnswers: ${answers}\n`);
+}
+
+interface ExportedRun {
+  readonly args: ElsewhereArgs;
+  readonly suite: SuiteConfig;
+  readonly startedAt: Date;
+}
+
+/** Writes what was evaluated now, not what else the folder holds, in the harness's layout. */
+async function exportCells(
+  directory: string,
+  { cells }: Elsewhere,
+  { args, suite, startedAt }: ExportedRun,
 ): Promise<void> {
-  const folder = args.out ?? `runs/evaluate-${record.name}`;
-  await writeElsewhere(folder, record, lines);
-  for (const table of elsewhereTables(record)) process.stdout.write(`\n${textTable(table)}\n`);
-  for (const note of record.notes) process.stdout.write(`\n${note}\n`);
-  process.stdout.write(
-    `\nAnswers: ${folder}/${ELSEWHERE_FILES.answers}\nFigures: ${folder}/${ELSEWHERE_FILES.record}\n`,
-  );
-  const directory = args["lm-eval"];
-  if (directory === undefined) return;
+  const [first] = cells;
+  if (first === undefined) throw new SeprogError("INTERNAL", "expected a cell to export");
+  const { method, model, origin } = first.result.cell;
   const { results } = await writeLmEval(directory, {
-    model: record.name,
-    modelArgs: record.base === null ? {} : { base: record.base.name },
-    lines,
-    maxNewTokens: record.of === "edited" ? settingsIn(suite, "").evaluation.maxNewTokens : null,
-    device: record.base === null ? null : args.device,
+    model: method,
+    modelArgs: model === null ? {} : { base: model },
+    lines: cells.flatMap(linesOf),
+    maxNewTokens: origin?.kind === "edited" ? settingsIn(suite, "").evaluation.maxNewTokens : null,
+    device: first.result.provenance.device === null ? null : args.device,
     startedAt,
-    wallMs: record.wallMs,
+    wallMs: Date.now() - startedAt.getTime(),
     code: codeVersion(),
   });
   process.stdout.write(`lm-evaluation-harness: ${results}\n`);
+}
+
+function linesOf({ result, lines }: ElsewhereCell): AnswerLine[] {
+  const { method, dataset, K, seed, schedule } = result.cell;
+  return lines.flatMap((line) => answerLines(line, { method, dataset, K, seed, schedule }));
 }

@@ -28,7 +28,8 @@ export async function exportRun(
   const [first] = run.summary.cells;
   const { results } = await writeLmEval(lmEval, {
     model: name,
-    modelArgs: first === undefined ? {} : { editor: first.method, base: first.model },
+    modelArgs:
+      first === undefined ? {} : { editor: first.method, ...(first.model !== null && { base: first.model }) },
     lines,
     maxNewTokens,
     device,

@@ -1,4 +1,5 @@
 import { drawdownOrder } from "../report/ablation_order.js";
+import { bySchedule } from "../report/by_schedule.js";
 import { HEADLINE_COLUMNS } from "../report/columns.js";
 import { resultTable } from "../report/content.js";
 import { Grid } from "../report/grid.js";
@@ -8,7 +9,8 @@ import { toSeries } from "../report/series.js";
 import { textTable } from "../report/text_table.js";
 
 /** The result tables of a run: of several methods their means side by side, else one a series with the means over K. */
-export function printTables(run: RunData, stream: NodeJS.WritableStream = process.stdout): void {
+export function printTables(measured: RunData, stream: NodeJS.WritableStream = process.stdout): void {
+  const run = bySchedule(measured);
   const grid = new Grid(
     run.cells.map(({ result }) => result),
     run.summary.overBudget,

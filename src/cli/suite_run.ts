@@ -2,7 +2,7 @@ import type { SuiteEvent, SuiteRunOptions } from "../bench/suite_events.js";
 import { runSuite } from "../bench/suite_runner.js";
 import type { SuiteConfig } from "../config/suite.js";
 import type { Work } from "../evaluation/records.js";
-import { compactNumber, overBudgetText, share } from "../report/number_format.js";
+import { compactNumber, NOT_MEASURED, overBudgetText, share } from "../report/number_format.js";
 import { duration } from "../report/units.js";
 import { EXIT_FAILED } from "./program.js";
 import { createProgress, type Progress } from "./progress.js";
@@ -76,7 +76,7 @@ function show(event: SuiteEvent, progress: Progress): void {
       const tuned = tuning ? `, ${tuning.option.split(".").at(-1)} ${compactNumber(tuning.value)}` : "";
       progress.close();
       progress.note(
-        `[${event.done}/${event.total}] ${method} ${dataset} K=${K}, seed ${seed}: ES ${share(ES.value)}, DD ${share(DD.value)}${tuned}${left(event.etaMs)}`,
+        `[${event.done}/${event.total}] ${method} ${dataset} K=${K}, seed ${seed}: ES ${share(ES.value)}, DD ${DD === null ? NOT_MEASURED : share(DD.value)}${tuned}${left(event.etaMs)}`,
       );
       return;
     }

@@ -1,9 +1,6 @@
 /** The log that people read: one question a line, with what was asked of whom and what was said. */
 import { z } from "zod";
-import { matchesAny } from "../metrics/text.js";
 import { QUESTION_KINDS } from "./question_file.js";
-import type { Question } from "./questions.js";
-import { isOutside } from "./questions.js";
 import type { EditRecordLine, InScopeProbe, OutScopeProbe } from "./records.js";
 
 /** Where the question was asked. */
@@ -87,29 +84,4 @@ export function answerLines(record: EditRecordLine, place: AnswerPlace): AnswerL
     ...record.outScope.map((probe) => outScope("outScope", probe)),
     ...record.hard.map((probe) => outScope("hard", probe)),
   ];
-}
-
-/** A question that is answered by text alone. @param base null where it is not known what the unedited model says */
-export function textAnswerLine(
-  question: Question,
-  { edited, base }: { readonly edited: string; readonly base: string | null },
-  head: AnswerPlace & Pick<AnswerLine, "episode" | "editId">,
-): AnswerLine {
-  const inScope = !isOutside(question);
-  const matchesGold = matchesAny(edited, question.accepted);
-  const right = inScope ? matchesGold : base === null ? null : matchesAny(edited, [base]);
-  return {
-    ...head,
-    edit: question.edit,
-    kind: question.group,
-    inScope,
-    question: question.x,
-    gold: [...question.accepted],
-    base,
-    edited,
-    right,
-    matchesGold,
-    gate: null,
-    teacherForced: null,
-  };
 }

@@ -3,17 +3,13 @@ import { episodesChecksum } from "../data/episode_file.js";
 import type { Episode } from "../data/types.js";
 import { SeprogError } from "../errors.js";
 import { type BootstrapOptions, type Estimate, medianEstimate } from "../metrics/bootstrap.js";
-import { changes } from "../metrics/drawdown.js";
-import { successes } from "../metrics/edit_success.js";
-import { meansOfEpisodes } from "../metrics/ratio.js";
-import { computeMetrics } from "../metrics/registry.js";
-import { retentionCurve } from "../metrics/retention.js";
 import type { BaseDtype } from "../models/base_dtype.js";
 import type { EditRequests, EpisodeBatch } from "../native/addon.js";
 import type { EditCodec } from "../tokenizers/edit_codec.js";
 import type { Figures, OnEvent } from "../training/events.js";
 import { BaseAnswers } from "./base_answers.js";
 import { BatchBudget, type MemoryShares } from "./batch_budget.js";
+import { type CellName, cellFigures, measured } from "./cell_figures.js";
 import {
   type InferenceSamples,
   measureInference,
@@ -26,7 +22,6 @@ import { KnownAnswers } from "./known_answers.js";
 import { meanFigures } from "./mean_figures.js";
 import { OutputHash, type ReceiptBasis } from "./receipt.js";
 import {
-  type CellDetail,
   type CellResult,
   type EditRecordLine,
   SUMMARY_SCHEMA_VERSION,
@@ -35,12 +30,6 @@ import {
   type Work,
 } from "./records.js";
 import { type EditedScorer, editRequests, type Subject } from "./scorers.js";
-
-/** What stands in the cell's first columns. */
-export type CellName = Pick<
-  SummaryCell,
-  "method" | "variant" | "sweep" | "schedule" | "dataset" | "model" | "K" | "seed" | "configHash"
->;
 
 export interface CellInput<Edited extends EditedScorer> {
   readonly name: CellName;
@@ -126,16 +115,18 @@ export async function evaluateCell<Edited extends EditedScorer>(
     trainStep && (await measureTrainStep(trainStep.scratch, trainStep.batch, { ...timing, ...common }));
 
   const bootstrap = { resamples: evaluation.bootstrap.samples, level: evaluation.bootstrap.level };
+  const { cell, detail, perEpisode, retention } = cellFigures({ ...name, origin: null }, lines, bootstrap);
+  refuseWithoutDrawdown(cell);
   return {
     schemaVersion: SUMMARY_SCHEMA_VERSION,
-    ...figuresOf(name, lines, bootstrap, inference, training),
+    cell: { ...cell, ...costsOf(name.K, inference, training, bootstrap) },
+    detail,
     perEpisode: {
-      ES: meansOfEpisodes(lines, successes),
-      DD: meansOfEpisodes(lines, changes),
+      ...perEpisode,
       editing: editing.some((figures) => Object.keys(figures).length > 0) ? editing.map(copy) : [],
     },
     editing: meanFigures(editing),
-    retention: retentionCurve(lines, bootstrap),
+    retention,
     tuning: input.tuning ?? null,
     agreement: null,
     work: {
@@ -165,71 +156,36 @@ export async function evaluateCell<Edited extends EditedScorer>(
       startedAt: startedAt.toISOString(),
       wallMs: Date.now() - startedAt.getTime(),
     },
+    notes: [],
     receipt: { ...input.receipt, outputHash: outputHash.digest() },
   };
 }
 
 const copy = (figures: Figures): { [name: string]: number } => ({ ...figures });
 
-function figuresOf(
-  name: CellName,
-  lines: readonly EditRecordLine[],
-  bootstrap: BootstrapOptions,
+/** The costs' medians over repetitions. */
+function costsOf(
+  K: number,
   inference: InferenceSamples,
   training: StepSamples | null,
-): { readonly cell: SummaryCell; readonly detail: CellDetail } {
-  const figures = computeMetrics(lines, bootstrap);
-  const median = (samples: readonly number[]): Estimate =>
-    always(medianEstimate(samples, bootstrap), "a sample");
-  const { gateAccuracy, gateRecall } = figures;
-  const cell: SummaryCell = {
-    ...name,
-    nEdits: lines.length,
-    ES: always(figures.ES, "ES"),
-    ESself: always(figures.ESself, "ESself"),
-    ESall: always(figures.ESall, "ESall"),
-    ESnoisy: figures.ESnoisy,
-    ESchanged: figures.ESchanged,
-    ESgained: figures.ESgained,
-    DD: always(figures.DD, "DD"),
-    DDgold: always(figures.DDgold, "DDgold"),
-    DDhard: figures.DDhard,
-    base: { accuracy: always(figures.baseAccuracy, "baseAccuracy"), ES: always(figures.ESbase, "ESbase") },
-    gate:
-      gateAccuracy && gateRecall
-        ? { accuracy: gateAccuracy, precision: figures.gatePrecision, recall: gateRecall }
-        : null,
-    teacherForced: {
-      ES: always(figures.ESteacherForced, "teacher-forced ES"),
-      DD: always(figures.DDteacherForced, "teacher-forced DD"),
-    },
-    leakGap: figures.leakGap,
+  bootstrap: BootstrapOptions,
+): Pick<SummaryCell, "train" | "inference"> {
+  const median = (samples: readonly number[]): Estimate => measured(medianEstimate(samples, bootstrap));
+  return {
     train: training && { stepWallMs: median(training.wallMs), peakBytes: median(training.peakBytes) },
     inference: {
       wallMs: median(inference.wallMs),
       peakBytes: median(inference.peakBytes),
-      promptsPerSecond: median(inference.wallMs.map((wallMs) => (name.K * 1000) / wallMs)),
+      promptsPerSecond: median(inference.wallMs.map((wallMs) => (K * 1000) / wallMs)),
     },
   };
-  const detail: CellDetail = {
-    ESstrict: always(figures.ESstrict, "ESstrict"),
-    DDstrict: always(figures.DDstrict, "DDstrict"),
-    errBase: always(figures.errBase, "errBase"),
-    gateAuc: figures.gateAuc,
-    selectionAccuracy: figures.selectionAccuracy,
-    gateOnHard: figures.gateOnHard,
-    gateOnRandom: figures.gateOnRandom,
-    klOut: always(figures.klOut, "klOut"),
-    nllIn: always(figures.nllIn, "nllIn"),
-  };
-  return { cell, detail };
 }
 
-function always(estimate: Estimate | null, what: string): Estimate {
-  if (estimate === null)
+/** Without out-of-scope questions no figure says what an edit cost elsewhere. */
+function refuseWithoutDrawdown({ DD }: Pick<SummaryCell, "DD">): void {
+  if (DD === null)
     throw new SeprogError(
       "DATA_INVALID",
-      `expected questions to measure ${what} on but the episodes hold none; lower \`evaluation.outScope.hardShare\` or use more data`,
+      "expected questions to measure DD on but the episodes hold none; lower `evaluation.outScope.hardShare` or use more data",
     );
-  return estimate;
 }

@@ -1,16 +1,11 @@
-/** Answers that another system gave to the questions of a file: read, checked and scored by text alone. */
+/** Answers that another system gave to the questions of a file: read, checked and judged by text alone. */
 import { z } from "zod";
-import { scheduleName } from "../config/evaluation.js";
 import { parseJsonLines } from "../data/json_lines.js";
 import { Problems } from "../data/problems.js";
-import type { BootstrapOptions } from "../metrics/bootstrap.js";
-import type { EditOutcome, InScopeOutcome, OutScopeOutcome } from "../metrics/outcomes.js";
-import { computeMetrics, type MetricName } from "../metrics/registry.js";
 import { matchesAny, matchesAnyStrict } from "../metrics/text.js";
-import { type AnswerLine, textAnswerLine } from "./answer_lines.js";
-import type { ElsewhereFigures } from "./elsewhere_record.js";
 import { present } from "./present.js";
 import type { NamedQuestion, QuestionCell, QuestionEpisode } from "./question_file.js";
+import type { EditRecordLine, InScopeProbe, OutScopeProbe } from "./records.js";
 
 const predictionSchema = z.strictObject({
   /** Of the question. */
@@ -65,63 +60,33 @@ export async function readPredictions(
   return { answers, base: base.size > 0 ? base : null };
 }
 
-export interface ScoredCell extends ElsewhereFigures {
-  readonly lines: readonly AnswerLine[];
-}
+type Said = (question: NamedQuestion) => { readonly edited: string; readonly base: string | null };
 
-/** Metrics of generated text, and those of them that need the unedited model's answers. */
-const TEXT_METRICS: readonly MetricName[] = ["ES", "ESstrict", "ESself", "ESall", "ESnoisy", "DDgold"];
-const BASE_METRICS: readonly MetricName[] = [
-  "ESbase",
-  "ESchanged",
-  "ESgained",
-  "DD",
-  "DDstrict",
-  "DDhard",
-  "errBase",
-  "baseAccuracy",
-];
-
-/** ES, DD and what else text alone can tell; without base answers only what needs none. */
-export function scorePredictions(
-  method: string,
-  { dataset, K, sequential, episodes }: QuestionCell,
+/** The record lines of a cell that was answered by text alone: of target tokens nothing is known. */
+export function predictionLines(
+  { episodes }: QuestionCell,
   { answers, base }: Predictions,
-  bootstrap: BootstrapOptions,
-): ScoredCell {
-  const place = { method, dataset, K, seed: null, schedule: scheduleName(sequential) };
-  const said = ({ id }: NamedQuestion) => ({
+): EditRecordLine[] {
+  const said: Said = ({ id }) => ({
     edited: present(answers.get(id)),
     base: base && present(base.get(id)),
   });
-  const lines = episodes.flatMap(({ edits, questions }, episode) =>
-    questions.map((question) => {
-      const editId = present(edits[question.edit]).id;
-      return textAnswerLine(question, said(question), { ...place, episode, editId });
-    }),
-  );
-  const outcomes = episodes.flatMap((episode, index) => outcomesOf(episode, index, said));
-  const all = computeMetrics(outcomes, bootstrap);
-  const names = base === null ? TEXT_METRICS : [...TEXT_METRICS, ...BASE_METRICS];
-  return {
-    nEdits: outcomes.length,
-    figures: Object.fromEntries(names.map((name) => [name, all[name]])),
-    lines,
-  };
+  return episodes.flatMap((episode, index) => episodeLines(episode, index, said));
 }
 
-type Said = (question: NamedQuestion) => { readonly edited: string; readonly base: string | null };
-
-function outcomesOf({ edits, questions }: QuestionEpisode, episode: number, said: Said): EditOutcome[] {
-  return [...edits.keys()].map((edit) => {
+function episodeLines({ edits, questions }: QuestionEpisode, episode: number, said: Said): EditRecordLine[] {
+  return edits.map(({ id, x_e, y_e }, edit) => {
     const own = questions.filter((question) => question.edit === edit);
-    const inScope = (kind: NamedQuestion["group"]): InScopeOutcome[] =>
-      own.filter(({ group }) => group === kind).map((question) => inScopeOutcome(question, said(question)));
-    const outScope = (kind: NamedQuestion["group"]): OutScopeOutcome[] =>
-      own.filter(({ group }) => group === kind).map((question) => outScopeOutcome(question, said(question)));
+    const inScope = (kind: NamedQuestion["group"]): InScopeProbe[] =>
+      own.filter(({ group }) => group === kind).map((question) => inScopeProbe(question, said(question)));
+    const outScope = (kind: NamedQuestion["group"]): OutScopeProbe[] =>
+      own.filter(({ group }) => group === kind).map((question) => outScopeProbe(question, said(question)));
     return {
       episode,
       edit,
+      id,
+      question: x_e,
+      answer: y_e,
       self: present(inScope("self")[0]),
       inScope: inScope("inScope"),
       noisy: inScope("noisy"),
@@ -131,28 +96,33 @@ function outcomesOf({ edits, questions }: QuestionEpisode, episode: number, said
   });
 }
 
-/** Text says nothing of target tokens: the metrics over them are not among those that are computed. */
-const NO_TOKENS = { tokens: 0 } as const;
-
-function inScopeOutcome({ accepted }: NamedQuestion, { edited, base }: ReturnType<Said>): InScopeOutcome {
+function inScopeProbe({ x, accepted }: NamedQuestion, { edited, base }: ReturnType<Said>): InScopeProbe {
   return {
+    input: x,
+    base,
+    edited,
+    expected: [...accepted],
     match: matchesAny(edited, accepted),
-    baseMatch: base !== null && matchesAny(base, accepted),
+    baseMatch: base === null ? null : matchesAny(base, accepted),
     matchStrict: matchesAnyStrict(edited, accepted),
-    teacherForced: false,
-    negLogLik: 0,
-    ...NO_TOKENS,
+    teacherForced: null,
+    negLogLik: null,
+    tokens: null,
   };
 }
 
-function outScopeOutcome({ accepted }: NamedQuestion, { edited, base }: ReturnType<Said>): OutScopeOutcome {
+function outScopeProbe({ x, accepted }: NamedQuestion, { edited, base }: ReturnType<Said>): OutScopeProbe {
   return {
-    same: base !== null && matchesAny(edited, [base]),
-    sameStrict: base !== null && matchesAnyStrict(edited, [base]),
+    input: x,
+    base,
+    edited,
+    gold: [...accepted],
+    same: base === null ? null : matchesAny(edited, [base]),
+    sameStrict: base === null ? null : matchesAnyStrict(edited, [base]),
     goldMatch: matchesAny(edited, accepted),
-    baseGoldMatch: base !== null && matchesAny(base, accepted),
-    teacherForcedSame: false,
-    kl: 0,
-    ...NO_TOKENS,
+    baseGoldMatch: base === null ? null : matchesAny(base, accepted),
+    teacherForcedSame: null,
+    kl: null,
+    tokens: null,
   };
 }

@@ -32,7 +32,8 @@ const scopeSchema = z.strictObject({
 /** One question put to the base and to the edited model. Strings are as generated, not normalised. */
 const probeShape = {
   input: z.string(),
-  base: z.string(),
+  /** Null where it is not known what the unedited model says, as with answers made elsewhere. */
+  base: z.string().nullable(),
   edited: z.string(),
   scope: scopeSchema.optional(),
 } as const;
@@ -44,13 +45,13 @@ export const inScopeProbeSchema = z.strictObject({
   expected: z.array(z.string()).min(1),
   match: z.boolean(),
   /** The unedited model's answer is among `expected` already. */
-  baseMatch: z.boolean(),
+  baseMatch: z.boolean().nullable(),
   matchStrict: z.boolean(),
-  /** Every target token is the arg-max under teacher forcing. */
-  teacherForced: z.boolean(),
+  /** Every target token is the arg-max under teacher forcing. Null, as what follows, where there is text alone. */
+  teacherForced: z.boolean().nullable(),
   /** −ln p of the expected answer's tokens under the edited model, and their number. */
-  negLogLik: z.number(),
-  tokens: z.int(),
+  negLogLik: z.number().nullable(),
+  tokens: z.int().nullable(),
 });
 export type InScopeProbe = z.infer<typeof inScopeProbeSchema>;
 
@@ -59,16 +60,16 @@ export const outScopeProbeSchema = z.strictObject({
   ...probeShape,
   gold: z.array(z.string()).min(1),
   /** The edited model says what the base says. */
-  same: z.boolean(),
-  sameStrict: z.boolean(),
+  same: z.boolean().nullable(),
+  sameStrict: z.boolean().nullable(),
   /** The edited model's, and the base's, answer is among `gold`. */
   goldMatch: z.boolean(),
-  baseGoldMatch: z.boolean(),
+  baseGoldMatch: z.boolean().nullable(),
   /** Arg-max tokens of base and edited model agree at every target token under teacher forcing on the gold answer. */
-  teacherForcedSame: z.boolean(),
+  teacherForcedSame: z.boolean().nullable(),
   /** Σ over target tokens of KL(base ‖ edited), and their number. */
-  kl: z.number(),
-  tokens: z.int(),
+  kl: z.number().nullable(),
+  tokens: z.int().nullable(),
 });
 export type OutScopeProbe = z.infer<typeof outScopeProbeSchema>;
 
@@ -118,10 +119,19 @@ const inferenceCostSchema = z.strictObject({
 /** What the unedited model does on the same questions: without it neither ES nor DD means anything. */
 const baseSchema = z.strictObject({
   /** Share of random out-of-scope questions answered with a gold answer. */
-  accuracy: figureSchema,
+  accuracy: optionalFigure,
   /** `ES` before any edit. */
-  ES: figureSchema,
+  ES: optionalFigure,
 });
+
+/** Whose answers they are, where no editor of this package gave them. */
+const originSchema = z.strictObject({
+  /** Model folders, or answers in a file. */
+  kind: z.enum(["edited", "predictions"]),
+  /** As they were named to the command, with the checksum of a model's weights or the SHA-256 of the file. */
+  sources: z.array(z.strictObject({ path: z.string(), checksum: z.string() })).min(1),
+});
+export type Origin = z.infer<typeof originSchema>;
 
 /** Where the method stands in a sweep over one option. */
 const sweepSchema = z.strictObject({ of: z.string(), option: z.string(), value: z.string() });
@@ -129,8 +139,10 @@ const sweepSchema = z.strictObject({ of: z.string(), option: z.string(), value: 
 /** One row of the result table: method × data set × base model × K × seed. */
 export const summaryCellSchema = z.strictObject({
   method: z.string(),
-  /** What the method switches off, as its editor calls it; `seprog` switches nothing off. */
+  /** What the method switches off, as its editor calls it; `seprog` switches nothing off. Of answers made elsewhere their kind. */
   variant: z.string(),
+  /** Null for editors of this package. What was not measured of answers made elsewhere is null. */
+  origin: originSchema.nullable().default(null),
   sweep: sweepSchema.nullable(),
   /**
    * `simultaneous`: all K edits at once. Else one after the other, asked about right after it (`immediate`), after the
@@ -138,9 +150,11 @@ export const summaryCellSchema = z.strictObject({
    */
   schedule: z.string().default("simultaneous"),
   dataset: z.string(),
-  model: z.string(),
+  /** The base; null where answers made elsewhere are compared with none, or with what came with them. */
+  model: z.string().nullable(),
   K: z.int().positive(),
-  seed: z.int(),
+  /** Null for answers made elsewhere. */
+  seed: z.int().nullable(),
   nEdits: z.int().positive(),
   /** Clean rephrases; the edit's own question where the data set has none. */
   ES: figureSchema,
@@ -151,17 +165,17 @@ export const summaryCellSchema = z.strictObject({
   ESchanged: optionalFigure,
   /** `ES` over the questions that the base does not answer as requested; null where it answers all so. */
   ESgained: optionalFigure,
-  DD: figureSchema,
-  DDgold: figureSchema,
+  DD: optionalFigure,
+  DDgold: optionalFigure,
   DDhard: optionalFigure,
   base: baseSchema,
   /** Of the scope classifier, also where it is not asked; null for methods without one. */
   gate: gateSchema.nullable(),
-  teacherForced: z.strictObject({ ES: figureSchema, DD: figureSchema }),
+  teacherForced: z.strictObject({ ES: optionalFigure, DD: optionalFigure }),
   /** Teacher-forced ES minus ES: what the right tokens before each give away. Null in records from before it. */
   leakGap: optionalFigure.default(null),
   train: trainCostSchema.nullable(),
-  inference: inferenceCostSchema,
+  inference: inferenceCostSchema.nullable(),
   /** 16 hex digits over everything that decides the cell's figures. */
   configHash: z.string(),
 });
@@ -170,9 +184,9 @@ export type SummaryCell = z.infer<typeof summaryCellSchema>;
 /** Figures that stand in `result.json` and the report's details, not in the summary table. */
 const detailSchema = z.strictObject({
   ESstrict: figureSchema,
-  DDstrict: figureSchema,
+  DDstrict: optionalFigure,
   /** Gold mismatch of the unedited model on the same inputs: read `DDgold` against it. */
-  errBase: figureSchema,
+  errBase: optionalFigure,
   gateAuc: optionalFigure,
   /** Share of in-scope inputs whose most attended edit is their own. */
   selectionAccuracy: optionalFigure,
@@ -180,9 +194,9 @@ const detailSchema = z.strictObject({
   gateOnHard: optionalFigure,
   gateOnRandom: optionalFigure,
   /** KL(base ‖ edited) per target token of the out-of-scope gold answers, nats. */
-  klOut: figureSchema,
+  klOut: optionalFigure,
   /** −ln p per target token of the in-scope answers under the edited model, nats. */
-  nllIn: figureSchema,
+  nllIn: optionalFigure,
 });
 export type CellDetail = z.infer<typeof detailSchema>;
 
@@ -274,26 +288,31 @@ export const cellResultSchema = z.strictObject({
   tuning: tuningSchema.nullable().default(null),
   /** What an 8-bit base changed; null for others. */
   agreement: agreementSchema.nullable().default(null),
-  /** Null in records from before it was counted. No time in `timing` rests on an answer that was reused. */
+  /** Null in records from before it was counted, and of answers in a file. No time in `timing` rests on an answer that was reused. */
   work: workSchema.nullable().default(null),
-  timing: timingSchema,
+  /** Null for answers made elsewhere: nothing was timed. */
+  timing: timingSchema.nullable(),
   provenance: z.strictObject({
     episodes: z.int().positive(),
     /** SHA-256 of the episodes: equal for all methods of a (data set, K). */
     episodesChecksum: z.string(),
-    modelChecksum: z.string(),
+    /** Of the base; null where `cell.model` is. */
+    modelChecksum: z.string().nullable(),
     modelRecord: modelFiguresSchema,
-    /** Whether the method learned anything before it edited. */
-    training: z.enum(["trained", "untrained"]).default("trained"),
+    /** Whether the method learned anything before it edited; it is not known of what others made. */
+    training: z.enum(["trained", "untrained", "elsewhere"]).default("trained"),
     editorFingerprint: z.string().nullable(),
-    device: z.string(),
-    threads: z.int().positive(),
+    /** Null, as what follows, where no model was asked. */
+    device: z.string().nullable(),
+    threads: z.int().positive().nullable(),
     /** Of the base's large matrices; everything else is fp32. */
-    precision: z.string(),
+    precision: z.string().nullable(),
     startedAt: z.string(),
     wallMs: z.number(),
   }),
-  /** What `verify` replays by; null in records from before there were receipts. */
+  /** What a reader must know of these figures. */
+  notes: z.array(z.string()).default([]),
+  /** What `verify` replays by; null in records from before there were receipts, and of what others made. */
   receipt: receiptSchema.nullable().default(null),
 });
 export type CellResult = z.infer<typeof cellResultSchema>;

@@ -1,20 +1,23 @@
 import type { BootstrapOptions, Estimate } from "./bootstrap.js";
 import type { EditOutcome, OutScopeOutcome } from "./outcomes.js";
-import { episodeMean, tokenMean } from "./ratio.js";
+import { episodeMean, shareOf, tokenMean } from "./ratio.js";
 
 function changed(
   edits: readonly EditOutcome[],
   items: (edit: EditOutcome) => readonly OutScopeOutcome[],
-  kept: (outcome: OutScopeOutcome) => boolean,
+  kept: (outcome: OutScopeOutcome) => boolean | null,
   options: BootstrapOptions | undefined,
 ): Estimate | null {
-  return episodeMean(edits, (edit) => items(edit).map((item) => Number(!kept(item))), options);
+  return episodeMean(edits, (edit) => items(edit).map((item) => shareOf(not(kept(item)))), options);
 }
+
+const not = (value: boolean | null): boolean | null => (value === null ? null : !value);
 
 const random = (edit: EditOutcome): readonly OutScopeOutcome[] => edit.outScope;
 
-/** 1 for each random out-of-scope question under an edit whose answer changed, else 0. */
-export const changes = (edit: EditOutcome): number[] => edit.outScope.map((item) => Number(!item.same));
+/** 1 for each random out-of-scope question under an edit whose answer changed, else 0; null where it is not known. */
+export const changes = (edit: EditOutcome): (number | null)[] =>
+  edit.outScope.map((item) => shareOf(not(item.same)));
 
 /** DD: share of random out-of-scope questions whose generated answer is no longer the unedited model's (SEPROG §5.4). */
 export function drawdown(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
@@ -37,7 +40,7 @@ export function baseError(edits: readonly EditOutcome[], options?: BootstrapOpti
 
 /** baseAccuracy: share of random out-of-scope questions that the unedited model answers with a gold answer. */
 export function baseAccuracy(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
-  return episodeMean(edits, (edit) => edit.outScope.map((item) => Number(item.baseGoldMatch)), options);
+  return episodeMean(edits, (edit) => edit.outScope.map((item) => shareOf(item.baseGoldMatch)), options);
 }
 
 /** DDhard: as DD, on questions close to an edit that it must not touch. */

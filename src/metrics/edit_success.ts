@@ -1,16 +1,16 @@
 import type { BootstrapOptions, Estimate } from "./bootstrap.js";
 import { type EditOutcome, headlineItems, type InScopeOutcome } from "./outcomes.js";
-import { episodeMean, tokenMean } from "./ratio.js";
+import { episodeMean, shareOf, tokenMean } from "./ratio.js";
 
-type Reading = (outcome: InScopeOutcome) => boolean;
+type Reading = (outcome: InScopeOutcome) => boolean | null;
 
-const share = (outcomes: readonly InScopeOutcome[], reading: Reading): number[] =>
-  outcomes.map((outcome) => Number(reading(outcome)));
+const share = (outcomes: readonly InScopeOutcome[], reading: Reading): (number | null)[] =>
+  outcomes.map((outcome) => shareOf(reading(outcome)));
 
-const generated: Reading = (outcome) => outcome.match;
+const generated = (outcome: InScopeOutcome): number => Number(outcome.match);
 
 /** 1 for each question of an edit that counts for ES and is answered as requested, else 0. */
-export const successes = (edit: EditOutcome): number[] => share(headlineItems(edit), generated);
+export const successes = (edit: EditOutcome): number[] => headlineItems(edit).map(generated);
 
 /** ES: free generation on clean rephrases gives the requested answer (SEPROG §5.4; MEND's edit_outer). */
 export function editSuccess(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
@@ -30,14 +30,14 @@ export function editSuccessBase(edits: readonly EditOutcome[], options?: Bootstr
 }
 
 /** Whether an edit asks for another answer than the unedited model's own to its question. */
-const asksForChange = (edit: EditOutcome): boolean => !edit.self.baseMatch;
+const asksForChange = (edit: EditOutcome): boolean => edit.self.baseMatch === false;
 
-/** ESchanged: ES over the edits that ask for a change; null where all do. */
+/** ESchanged: ES over the edits that ask for a change; null where all do, or where it is not known. */
 export function editSuccessChanged(
   edits: readonly EditOutcome[],
   options?: BootstrapOptions,
 ): Estimate | null {
-  if (edits.every(asksForChange)) return null;
+  if (edits.every(asksForChange) || edits.some(({ self }) => self.baseMatch === null)) return null;
   return episodeMean(edits, (edit) => (asksForChange(edit) ? successes(edit) : []), options);
 }
 
@@ -46,13 +46,16 @@ export function editSuccessGained(
   edits: readonly EditOutcome[],
   options?: BootstrapOptions,
 ): Estimate | null {
-  const gainable = (edit: EditOutcome) => headlineItems(edit).filter((item) => !item.baseMatch);
-  return episodeMean(edits, (edit) => share(gainable(edit), generated), options);
+  const gained = (item: InScopeOutcome): (number | null)[] => {
+    if (item.baseMatch === null) return [null];
+    return item.baseMatch ? [] : [generated(item)];
+  };
+  return episodeMean(edits, (edit) => headlineItems(edit).flatMap(gained), options);
 }
 
 /** ESself: the edit's own question. */
 export function editSuccessSelf(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
-  return episodeMean(edits, (edit) => share([edit.self], generated), options);
+  return episodeMean(edits, (edit) => [generated(edit.self)], options);
 }
 
 /** ESall: mean of an edit's rephrase share and its own question (MEND, equation 1). */
@@ -60,7 +63,7 @@ export function editSuccessAll(edits: readonly EditOutcome[], options?: Bootstra
   return episodeMean(
     edits,
     (edit) => {
-      const rephrases = share(headlineItems(edit), generated);
+      const rephrases = successes(edit);
       const mean = rephrases.reduce((sum, value) => sum + value, 0) / rephrases.length;
       return [(mean + Number(edit.self.match)) / 2];
     },
@@ -70,7 +73,7 @@ export function editSuccessAll(edits: readonly EditOutcome[], options?: Bootstra
 
 /** ESnoisy: rephrases that carry an unrelated sentence in front. */
 export function editSuccessNoisy(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
-  return episodeMean(edits, (edit) => share(edit.noisy, generated), options);
+  return episodeMean(edits, (edit) => edit.noisy.map(generated), options);
 }
 
 /** Every target token is the arg-max given the tokens before it: not a prediction, easier than ES (metrics.md §3). */
@@ -86,7 +89,8 @@ export function editSuccessTeacherForced(
  * other. The right tokens before each, and where the answer ends, leak into what is scored (Yang et al. 2025, "The Mirage of Model Editing").
  */
 export function leakGap(edits: readonly EditOutcome[], options?: BootstrapOptions): Estimate | null {
-  const gap = (item: InScopeOutcome): number => Number(item.teacherForced) - Number(item.match);
+  const gap = ({ teacherForced, match }: InScopeOutcome): number | null =>
+    teacherForced === null ? null : Number(teacherForced) - Number(match);
   return episodeMean(edits, (edit) => headlineItems(edit).map(gap), options);
 }
 

@@ -1,4 +1,7 @@
-/** What the metrics read of an evaluation: outcomes of questions, grouped by the edit they were asked about. */
+/**
+ * What the metrics read of an evaluation: outcomes of questions, grouped by the edit they were asked about. null: not
+ * known, as of answers made elsewhere, which say nothing of target tokens and perhaps not what the base says.
+ */
 
 export interface ScopeOutcome {
   /** In scope iff > 0. */
@@ -10,24 +13,24 @@ export interface ScopeOutcome {
 export interface InScopeOutcome {
   readonly match: boolean;
   /** The unedited model says it already. */
-  readonly baseMatch: boolean;
+  readonly baseMatch: boolean | null;
   readonly matchStrict: boolean;
-  readonly teacherForced: boolean;
+  readonly teacherForced: boolean | null;
   /** Σ −ln p over the `tokens` target tokens. */
-  readonly negLogLik: number;
-  readonly tokens: number;
+  readonly negLogLik: number | null;
+  readonly tokens: number | null;
   readonly scope?: ScopeOutcome | undefined;
 }
 
 export interface OutScopeOutcome {
-  readonly same: boolean;
-  readonly sameStrict: boolean;
+  readonly same: boolean | null;
+  readonly sameStrict: boolean | null;
   readonly goldMatch: boolean;
-  readonly baseGoldMatch: boolean;
-  readonly teacherForcedSame: boolean;
+  readonly baseGoldMatch: boolean | null;
+  readonly teacherForcedSame: boolean | null;
   /** Σ KL(base ‖ edited) over the `tokens` target tokens. */
-  readonly kl: number;
-  readonly tokens: number;
+  readonly kl: number | null;
+  readonly tokens: number | null;
   readonly scope?: ScopeOutcome | undefined;
 }
 

@@ -64,12 +64,19 @@ export async function suiteProfileCells(
       task: tuned,
       model: { kind: "folder", ...model },
       editorDirectory: editor.found?.folder ?? null,
-      quality: benched ? { ES: benched.cell.ES, DD: benched.cell.DD } : null,
+      quality: qualityOf(benched),
       hash: cellHash([hash, fingerprint], tuned, options),
       folder: join(folder, PROFILE_FILES.profiles, task.name),
     });
   }
   return cells;
+}
+
+/** What editing came to in the run, where both figures are known. */
+function qualityOf(benched: CellResult | undefined): EditingQuality | null {
+  if (benched === undefined) return null;
+  const { ES, DD } = benched.cell;
+  return DD && { ES, DD };
 }
 
 /** Of a run, or the very folder that bench was told to keep editors in. */

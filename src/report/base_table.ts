@@ -1,10 +1,15 @@
 import type { Summary, SummaryCell } from "../evaluation/records.js";
 import type { ResultCell, ResultTable } from "./content.js";
-import { interval, share } from "./number_format.js";
+import { groupBy } from "./group_by.js";
+import { interval, NOT_MEASURED, share } from "./number_format.js";
+import { NO_BASE } from "./series.js";
 
 /** What the unedited models know: without it neither ES nor DD says anything. */
 export function baseTable({ cells, models }: Summary): ResultTable {
-  const datasets = [...new Set(cells.map(({ dataset }) => dataset))];
+  const known = cells.filter(({ base }) => base.ES !== null);
+  const groups = groupBy(known.length > 0 ? known : cells, (cell) =>
+    JSON.stringify([cell.dataset, baseName(cell)]),
+  );
   return {
     title: "The unedited models",
     corner: "data set",
@@ -23,19 +28,32 @@ export function baseTable({ cells, models }: Summary): ResultTable {
         help: "What the recipe that made the model measured: shares answered right",
       },
     ],
-    rows: datasets.map((dataset) => {
-      const own = cells.filter((cell) => cell.dataset === dataset);
-      const widest = own.reduce((best, cell) => (cell.base.accuracy.n > best.base.accuracy.n ? cell : best));
+    rows: [...groups.values()].map((own) => {
+      const asked = (cell: SummaryCell): number => cell.base.accuracy?.n ?? 0;
+      const widest = own.reduce((best, cell) => (asked(cell) > asked(best) ? cell : best));
       const figures = [widest.base.accuracy, widest.base.ES].map(
-        (figure): ResultCell => ({ value: share(figure.value), interval: interval(figure, share) }),
+        (figure): ResultCell =>
+          figure === null
+            ? plain(NOT_MEASURED)
+            : { value: share(figure.value), interval: interval(figure, share) },
       );
       return {
-        label: dataset,
-        cells: [plain(widest.model), ...figures, plain(recordText(models[widest.model] ?? null, widest))],
+        label: widest.dataset,
+        cells: [
+          plain(baseName(widest)),
+          ...figures,
+          plain(recordText(models[widest.model ?? ""] ?? null, widest)),
+        ],
         isMean: false,
       };
     }),
   };
+}
+
+/** The unedited model; of answers made elsewhere perhaps what the same system said before any edit. */
+export function baseName({ model, method, base }: SummaryCell): string {
+  if (model !== null) return model;
+  return base.ES === null ? NO_BASE : `${method} itself, before any edit`;
 }
 
 const plain = (value: string): ResultCell => ({ value, interval: null });

@@ -99,7 +99,7 @@ export function lineCharts(series: readonly Series[]): Chart[] {
       note: "One training step, and K edits applied plus K questions answered.",
       curves: [
         { label: "training step", pick: (cell) => cell.train?.stepWallMs ?? null },
-        { label: "edit + answer", pick: (cell) => cell.inference.wallMs },
+        { label: "edit + answer", pick: (cell) => cell.inference?.wallMs ?? null },
       ],
       yTitle: "milliseconds",
       logY: true,
@@ -109,7 +109,7 @@ export function lineCharts(series: readonly Series[]): Chart[] {
       note: "Highest bytes held by tensors at once; the base model is part of it.",
       curves: [
         { label: "training step", pick: (cell) => cell.train?.peakBytes ?? null },
-        { label: "edit + answer", pick: (cell) => cell.inference.peakBytes },
+        { label: "edit + answer", pick: (cell) => cell.inference?.peakBytes ?? null },
       ],
       yTitle: "MiB",
       scale: 1 / 1024 ** 2,

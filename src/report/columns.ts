@@ -44,13 +44,13 @@ export const HEADLINE_COLUMNS: readonly Column[] = [
   {
     title: "infer",
     help: "Wall time of applying the K edits and answering K questions",
-    pick: (cell) => cell.inference.wallMs,
+    pick: (cell) => cell.inference?.wallMs ?? null,
     format: duration,
   },
   {
     title: "infer peak",
     help: "Highest bytes held by tensors meanwhile",
-    pick: (cell) => cell.inference.peakBytes,
+    pick: (cell) => cell.inference?.peakBytes ?? null,
     format: bytes,
   },
 ];
@@ -138,7 +138,7 @@ export const DETAIL_COLUMNS: readonly Column[] = [
   {
     title: "answers/s",
     help: "Questions answered a second by the edited model",
-    pick: (cell) => cell.inference.promptsPerSecond,
+    pick: (cell) => cell.inference?.promptsPerSecond ?? null,
     format: (value) => value.toFixed(0),
   },
 ];

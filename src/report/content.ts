@@ -2,18 +2,20 @@ import type { SummaryCell } from "../evaluation/records.js";
 import { drawdownOrder } from "./ablation_order.js";
 import { agreementTable } from "./agreement_table.js";
 import { baseTable } from "./base_table.js";
+import { bySchedule } from "./by_schedule.js";
 import { type Chart, lineCharts } from "./charts.js";
 import { type Column, type ColumnHead, DETAIL_COLUMNS, HEADLINE_COLUMNS } from "./columns.js";
 import { editingTables, tuningTable } from "./editing_tables.js";
 import { Grid } from "./grid.js";
 import { comparisonCharts } from "./grid_charts.js";
 import { comparisonTables } from "./grid_tables.js";
-import { overBudgetText } from "./number_format.js";
+import { NOT_MEASURED, overBudgetText } from "./number_format.js";
+import { originTable } from "./origin_table.js";
 import { allPairTests } from "./paired_tables.js";
 import { retentionCharts } from "./retention_charts.js";
 import type { RunData } from "./run_data.js";
 import { readSamples, type SampleGroup } from "./samples.js";
-import { meanOver, type Series, toSeries } from "./series.js";
+import { meanOver, NO_BASE, type Series, toSeries } from "./series.js";
 import { bytes } from "./units.js";
 
 /** Figures in rows and columns; `corner` names the rows. */
@@ -51,6 +53,8 @@ export interface ReportContent {
   /** Methods side by side; empty with one method. */
   readonly comparison: readonly ResultTable[];
   readonly base: ResultTable;
+  /** Whose answers they are, where others made them; else empty. */
+  readonly origins: readonly ResultTable[];
   /** What rounding the base changed, what was tuned, and what fitting weights to edits took. */
   readonly editing: readonly ResultTable[];
   readonly headline: readonly ResultTable[];
@@ -60,7 +64,8 @@ export interface ReportContent {
   readonly environment: readonly (readonly [string, string])[];
 }
 
-export async function reportContent(run: RunData): Promise<ReportContent> {
+export async function reportContent(measured: RunData): Promise<ReportContent> {
+  const run = bySchedule(measured);
   const { summary } = run;
   const series = toSeries(summary.cells);
   const results = run.cells.map(({ result }) => result);
@@ -76,6 +81,7 @@ export async function reportContent(run: RunData): Promise<ReportContent> {
     comparison: comparisonTables(grid),
     editing: [agreementTable(results) ?? [], tuningTable(results) ?? [], editingTables(results)].flat(),
     base: baseTable(summary),
+    origins: [originTable(summary.cells) ?? []].flat(),
     headline: series.map((one) => resultTable(one, HEADLINE_COLUMNS)),
     details: [allPairTests(grid) ?? [], series.map((one) => resultTable(one, DETAIL_COLUMNS))].flat(),
     charts: [
@@ -87,22 +93,33 @@ export async function reportContent(run: RunData): Promise<ReportContent> {
   };
 }
 
-function notesOf({ summary: { notes, missing, overBudget } }: RunData): string[] {
+function notesOf({ summary: { notes, missing, overBudget, cells } }: RunData): string[] {
   const stopped = new Map(
     overBudget.map((one) => [`${one.method} on ${one.dataset}, seed ${one.seed}`, one] as const),
   );
-  const cells = missing.length === 1 ? "1 planned cell was" : `${missing.length} planned cells were`;
+  const planned = missing.length === 1 ? "1 planned cell was" : `${missing.length} planned cells were`;
   return [
     ...notes,
+    ...costNote(cells),
     ...[...stopped].map(([editor, one]) => `${editor}: training ${overBudgetText(one)}; not measured.`),
-    ...(missing.length > 0 ? [`${cells} not measured: ${missing.join(", ")}.`] : []),
+    ...(missing.length > 0 ? [`${planned} not measured: ${missing.join(", ")}.`] : []),
+  ];
+}
+
+/** Why figures of cost are missing. */
+function costNote(cells: readonly SummaryCell[]): string[] {
+  const untimed = cells.filter(({ origin, inference }) => origin !== null && inference === null);
+  if (untimed.length === 0) return [];
+  const names = [...new Set(untimed.map(({ method }) => method))].join(", ");
+  return [
+    `Times and peaks of ${names} are ${NOT_MEASURED}: the edits were made elsewhere, where nothing was timed.`,
   ];
 }
 
 function subtitle(cells: readonly SummaryCell[]): string {
   const distinct = (pick: (cell: SummaryCell) => string): string => [...new Set(cells.map(pick))].join(", ");
   const schedules = [...new Set(cells.map(({ schedule }) => schedule))].map(scheduleWords);
-  return `${distinct((cell) => cell.method)} on ${distinct((cell) => cell.model)}, edits of ${distinct((cell) => cell.dataset)}${schedules.join(", or")}`;
+  return `${distinct((cell) => cell.method)} on ${distinct((cell) => cell.model ?? NO_BASE)}, edits of ${distinct((cell) => cell.dataset)}${schedules.join(", or")}`;
 }
 
 /** How edits were made, where not all at once. */
@@ -137,7 +154,7 @@ export function resultTable({ name, cells }: Series, columns: readonly Column[])
 
 function figureCell(cell: SummaryCell, column: Column): ResultCell {
   const figure = column.pick(cell);
-  if (figure === null) return { value: "–", interval: null };
+  if (figure === null) return { value: cell.origin === null ? "–" : NOT_MEASURED, interval: null };
   return {
     value: column.format(figure.value),
     order: figure.value,

@@ -118,9 +118,9 @@ export class Grid {
     const seedsOf = datasets.map(
       (dataset) => new Set(this.#cells(dataset, methods[0]).map(({ cell }) => cell.seed)),
     );
-    const [first = new Set<number>(), ...others] = seedsOf;
+    const [first = new Set<number | null>(), ...others] = seedsOf;
     const seeds = [...first].filter((seed) => others.every((set) => set.has(seed)));
-    const strataOf = (seed: number): Stratum[] | null => {
+    const strataOf = (seed: number | null): Stratum[] | null => {
       const strata: Stratum[] = [];
       for (const dataset of datasets) {
         const ks = [...new Set(this.#cells(dataset).map(({ cell }) => cell.K))];

@@ -83,10 +83,10 @@ function overSeeds(cells: readonly SummaryCell[]): SummaryCell | undefined {
   if (first === undefined) return undefined;
   const merged = (figure: GridFigure) =>
     meanOverSeeds(
-      cells.map((cell) => cell[figure].value),
+      cells.flatMap((cell) => cell[figure]?.value ?? []),
       SHARE,
     ) ?? first[figure];
-  return { ...first, ES: merged("ES"), DD: merged("DD") };
+  return { ...first, ES: merged("ES") ?? first.ES, DD: merged("DD") };
 }
 
 interface Bar {

@@ -118,6 +118,8 @@ const VARIANT_HELP: Readonly<Record<string, string>> = {
   oraclegate: "SEPROG with the true scope in place of its gate",
   oracleedit: "SEPROG with all attention on the true edit",
   softgate: "SEPROG with both answers mixed by the scope probability",
+  edited: "A model folder edited elsewhere",
+  predictions: "Answers that another system gave",
   noatt: "SEPROG with the mean of all edits in place of attention",
 };
 

@@ -10,7 +10,7 @@ export async function htmlReport(content: ReportContent): Promise<string> {
   const charts: string[] = [];
   for (const [index, chart] of content.charts.entries())
     charts.push(await chartFigure(chart, `chart${index}`));
-  const { comparison, base, editing, headline, details, notes, samples, findings } = content;
+  const { comparison, base, origins, editing, headline, details, notes, samples, findings } = content;
   return htmlPage({
     title: content.title,
     subtitle: `${content.subtitle}. Measured by seprog-native: does an edit hold, what else changes, what does it cost.`,
@@ -24,12 +24,13 @@ export async function htmlReport(content: ReportContent): Promise<string> {
           },
       { heading: "Plots", html: `<div class="grid">${charts.join("\n")}</div>` },
       { heading: "Before any edit", html: tableCard(base) },
+      { heading: "Where the answers come from", html: lookUp(content, origins) },
       { heading: "What editing took", html: lookUp(content, editing) },
       { heading: "Results", html: lookUp(content, headline) },
       { heading: "More figures", html: lookUp(content, details) },
       {
         heading: "What the columns mean",
-        html: `<div class="card">${columnLegend([...comparison, base, ...editing, ...headline, ...details])}</div>`,
+        html: `<div class="card">${columnLegend([...comparison, base, ...origins, ...editing, ...headline, ...details])}</div>`,
       },
       { heading: "Notes", html: notes.length > 0 ? `<div class="card">${itemList(notes)}</div>` : "" },
       { heading: "A sample of edits", html: samples.map(sampleCard).join("\n") },
@@ -70,12 +71,15 @@ function sampleHtml(sample: Sample): string {
 }
 
 function probeHtml(row: SampleRow): string {
-  const verdict = row.right
-    ? `<span class="right">✓ ${verdictOf(row)}</span>`
-    : `<span class="wrong">✗ ${verdictOf(row)}</span> <span class="who">wanted</span> ${escapeHtml(row.wanted)}`;
+  const verdict = {
+    true: `<span class="right">✓ ${verdictOf(row)}</span>`,
+    false: `<span class="wrong">✗ ${verdictOf(row)}</span> <span class="who">wanted</span> ${escapeHtml(row.wanted)}`,
+    null: `<span class="who">${verdictOf(row)}</span>`,
+  }[`${row.right}`];
   return `<div class="probe"><div class="kind">${row.kind}</div><div class="said">${escapeHtml(row.question)}<div class="answers"><span><span class="who">base</span> ${quoted(row.base)}</span><span><span class="who">edited</span> ${quoted(row.edited)}</span><span>${verdict}</span></div></div></div>`;
 }
 
-function quoted(text: string): string {
+function quoted(text: string | null): string {
+  if (text === null) return "<i>(not known)</i>";
   return text === "" ? "<i>(nothing)</i>" : escapeHtml(text);
 }

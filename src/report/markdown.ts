@@ -10,6 +10,7 @@ export function markdownReport(content: ReportContent): string {
     ...content.findings.map(escapeMarkdown),
     ...content.comparison.map(section),
     section(content.base),
+    ...content.origins.map(section),
     ...content.editing.map(section),
     ...content.headline.map(section),
     "## More figures",
@@ -18,6 +19,7 @@ export function markdownReport(content: ReportContent): string {
     legend([
       ...content.comparison,
       content.base,
+      ...content.origins,
       ...content.editing,
       ...content.headline,
       ...content.details,
@@ -64,7 +66,7 @@ function sampleMarkdown(group: SampleGroup): string {
   const samples = group.samples.map((sample) => {
     const rows = sample.rows.map(
       (row) =>
-        `| ${row.kind} | ${escapeMarkdown(row.question)} | ${escapeMarkdown(row.base)} | ${escapeMarkdown(row.edited)} | ${row.right ? verdictOf(row) : `**${verdictOf(row)}**, wanted ${escapeMarkdown(row.wanted)}`} |`,
+        `| ${row.kind} | ${escapeMarkdown(row.question)} | ${row.base === null ? "*not known*" : escapeMarkdown(row.base)} | ${escapeMarkdown(row.edited)} | ${row.right === false ? `**${verdictOf(row)}**, wanted ${escapeMarkdown(row.wanted)}` : verdictOf(row)} |`,
     );
     return [
       `Edit: ${escapeMarkdown(sample.question)} → **${escapeMarkdown(sample.answer)}**`,

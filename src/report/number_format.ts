@@ -1,5 +1,8 @@
 import type { OverBudget } from "../evaluation/records.js";
 
+/** Where a figure is missing because nothing was measured; the notes say why. */
+export const NOT_MEASURED = "n/a";
+
 /** `0.957`. */
 export const share = (value: number): string => value.toFixed(3);
 

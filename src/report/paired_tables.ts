@@ -22,10 +22,10 @@ export function referenceTests(grid: Grid): ResultTable | null {
   return pairTable(grid, pairs, `Paired tests: method − ${reference.name}`, ({ method }) => method);
 }
 
-/** Every two methods that are no points of a sweep; null below three. */
+/** Every two methods that are no points of a sweep; null where there are no more than the tests against SEPROG have. */
 export function allPairTests(grid: Grid): ResultTable | null {
   const names = grid.methods.filter(({ sweep }) => sweep === null).map(({ name }) => name);
-  if (names.length < 3) return null;
+  if (names.length < (grid.reference === undefined ? 2 : 3)) return null;
   const pairs = names.flatMap((method, i) => names.slice(i + 1).map((other) => pairOf(grid, method, other)));
   return pairTable(
     grid,
@@ -74,20 +74,26 @@ function pairTable(
 
 /** Difference and corrected p of each pair. */
 function testedCells(grid: Grid, pairs: readonly Pair[], figure: GridFigure): ResultCell[][] {
-  const values = pairs.map(
-    ({ method, other, datasets }) =>
-      signFlipTest(grid.pairedStrata(figure, method, other, datasets) ?? []) ?? 1,
+  const differences = pairs.map(({ method, other, datasets }) =>
+    grid.difference(figure, method, other, datasets),
   );
-  const corrected = holm(values);
-  return pairs.map(({ method, other, datasets }, i) => {
-    const difference = grid.difference(figure, method, other, datasets);
-    return [
-      difference === null
-        ? { value: "–", interval: null }
-        : { value: signed(difference.value), interval: interval(difference, signed) },
-      { value: probability(corrected[i] ?? 1), interval: null },
-    ];
-  });
+  // A figure that is not known of one of the two is not tested, and corrects no other's p.
+  const values = pairs.flatMap(({ method, other, datasets }, i) =>
+    differences[i] === null
+      ? []
+      : [signFlipTest(grid.pairedStrata(figure, method, other, datasets) ?? []) ?? 1],
+  );
+  const corrected = holm(values).values();
+  return differences.map((difference) =>
+    difference === null
+      ? [UNTESTED, UNTESTED]
+      : [
+          { value: signed(difference.value), interval: interval(difference, signed) },
+          { value: probability(corrected.next().value ?? 1), interval: null },
+        ],
+  );
 }
+
+const UNTESTED: ResultCell = { value: "–", interval: null };
 
 const probability = (p: number): string => (p < 0.001 ? "< 0.001" : p.toFixed(3));

@@ -17,8 +17,8 @@ const FIGURES: readonly CsvFigure[] = [
   { name: "DD_hard", pick: (cell) => cell.DDhard },
   { name: "step_wall_ms", pick: (cell) => cell.train?.stepWallMs ?? null },
   { name: "step_peak_bytes", pick: (cell) => cell.train?.peakBytes ?? null },
-  { name: "inference_wall_ms", pick: (cell) => cell.inference.wallMs },
-  { name: "inference_peak_bytes", pick: (cell) => cell.inference.peakBytes },
+  { name: "inference_wall_ms", pick: (cell) => cell.inference?.wallMs ?? null },
+  { name: "inference_peak_bytes", pick: (cell) => cell.inference?.peakBytes ?? null },
 ];
 
 const KEYS = ["method", "variant", "dataset", "model", "K", "seed", "schedule"] as const;

@@ -23,6 +23,8 @@ export const RUN_FILES = {
   episodes: "episodes",
   result: "result.json",
   edits: "edits.jsonl",
+  /** The same for people: one question a line, of all cells. */
+  answers: "answers.jsonl",
   /** In place of a result, where training took too long. */
   overBudget: "over_budget.json",
   /** In place of a result, where there is none: what is known of why. */
@@ -60,7 +62,7 @@ export async function readRun(folder: string): Promise<RunData> {
 }
 
 /** The finished cells of a run folder. */
-async function readCells(folder: string): Promise<CellData[]> {
+export async function readCells(folder: string): Promise<CellData[]> {
   const root = join(folder, RUN_FILES.cells);
   if (!existsSync(root)) return [];
   const cells: CellData[] = [];

@@ -5,14 +5,17 @@ import { type CellData, type RunData, readEdits } from "./run_data.js";
 export interface SampleRow {
   readonly kind: "rephrase" | "noisy rephrase" | "own wording" | "unrelated" | "close but unrelated";
   readonly question: string;
-  readonly base: string;
+  /** Null where it is not known. */
+  readonly base: string | null;
   readonly edited: string;
   readonly wanted: string;
-  readonly right: boolean;
+  /** Null where it takes the base's answer, which is not known. */
+  readonly right: boolean | null;
 }
 
 /** An edit must reach what is about it and leave the rest alone: what to call that. */
 export function verdictOf({ kind, right }: SampleRow): string {
+  if (right === null) return "base not known";
   const outside = kind === "unrelated" || kind === "close but unrelated";
   if (outside) return right ? "kept" : "changed";
   return right ? "right" : "wrong";
@@ -38,7 +41,7 @@ const SAMPLE_K = 10;
 
 /**
  * A few edits for each data set, right and wrong ones, always the same for the same run: of one method and seed, so that
- * a report of many stays short.
+ * a report of many stays short, and of every system whose answers were made elsewhere.
  */
 export async function readSamples(run: RunData): Promise<SampleGroup[]> {
   const [first] = run.summary.cells;
@@ -46,9 +49,9 @@ export async function readSamples(run: RunData): Promise<SampleGroup[]> {
     run.summary.cells.find(({ variant, sweep }) => variant === "seprog" && sweep === null) ?? first;
   const groups = new Map<string, CellData>();
   for (const cell of run.cells) {
-    const { method, dataset, model, K, seed } = cell.result.cell;
-    if (method !== shown?.method || seed !== shown.seed) continue;
-    const key = `${dataset} · ${model}`;
+    const { method, dataset, model, K, seed, origin } = cell.result.cell;
+    if (origin === null && (method !== shown?.method || seed !== shown.seed)) continue;
+    const key = `${origin === null ? "" : method} · ${dataset} · ${model}`;
     const known = groups.get(key)?.result.cell.K;
     if (known === undefined || Math.abs(K - SAMPLE_K) < Math.abs(known - SAMPLE_K)) groups.set(key, cell);
   }
@@ -66,7 +69,7 @@ export async function readSamples(run: RunData): Promise<SampleGroup[]> {
 /** The first failures and the first successes, in file order. */
 export function pickSamples(records: readonly EditRecordLine[]): Sample[] {
   const samples = records.map((record) => ({ sample: toSample(record) }));
-  const isFine = ({ sample }: { sample: Sample }): boolean => sample.rows.every((row) => row.right);
+  const isFine = ({ sample }: { sample: Sample }): boolean => sample.rows.every((row) => row.right !== false);
   const allFine = samples.filter(isFine);
   const failures = Math.max(FAILURES_PER_GROUP, EDITS_PER_GROUP - allFine.length);
   const failed = samples.filter((item) => !isFine(item)).slice(0, failures);
@@ -103,7 +106,7 @@ function toSample(record: EditRecordLine): Sample {
       question: probe.input,
       base: probe.base,
       edited: probe.edited,
-      wanted: probe.base,
+      wanted: probe.base ?? probe.gold[0] ?? "",
       right: probe.same,
     });
   }

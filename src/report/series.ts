@@ -1,5 +1,8 @@
 import type { Figure, SummaryCell } from "../evaluation/records.js";
 
+/** In place of a base model where none was named. */
+export const NO_BASE = "no base model";
+
 /** The cells of one curve: the same method, data set, base model and seed at rising K. */
 export interface Series<Cell = SummaryCell> {
   readonly name: string;
@@ -8,7 +11,12 @@ export interface Series<Cell = SummaryCell> {
 
 /** Groups cells into curves and names each by what tells it from the others. */
 export function toSeries(cells: readonly SummaryCell[]): Series[] {
-  const parts = (cell: SummaryCell): string[] => [cell.method, cell.dataset, cell.model, `seed ${cell.seed}`];
+  const parts = (cell: SummaryCell): string[] => [
+    cell.method,
+    cell.dataset,
+    cell.model ?? NO_BASE,
+    `seed ${cell.seed}`,
+  ];
   const varies = [0, 1, 2, 3].filter((index) => new Set(cells.map((cell) => parts(cell)[index])).size > 1);
   const shown = varies.length === 0 ? [0] : varies;
   const groups = new Map<string, SummaryCell[]>();

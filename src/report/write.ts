@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../files.js";
+import { bySchedule } from "./by_schedule.js";
 import { headlineSpec } from "./charts.js";
 import { reportContent } from "./content.js";
 import { gridHeadlineSpec } from "./grid_charts.js";
@@ -26,7 +27,7 @@ export async function writeReports(
  * alone cannot take it from the page around it.
  */
 export async function headlineSvg(run: RunData, title: string, ink: string): Promise<string> {
-  const { cells } = run.summary;
+  const { cells } = bySchedule(run).summary;
   const isComparison = new Set(cells.map(({ method }) => method)).size > 1;
   const spec = isComparison ? gridHeadlineSpec(cells, title) : headlineSpec(toSeries(cells), title);
   const svg = await renderSvg(spec, "headline");

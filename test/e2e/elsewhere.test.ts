@@ -1,4 +1,5 @@
 // What others made, through the program: a model folder edited by plain training, answers in a file, published data.
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { copyFile, cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,12 +7,17 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { assetPath } from "../../src/config/paths.js";
 import { type AnswerLine, answerLineSchema } from "../../src/evaluation/answer_lines.js";
-import { type ElsewhereRecord, elsewhereRecordSchema } from "../../src/evaluation/elsewhere_record.js";
 import {
   type NamedQuestion,
   type QuestionEpisode,
   readQuestions,
 } from "../../src/evaluation/question_file.js";
+import {
+  type CellResult,
+  cellResultSchema,
+  type Summary,
+  summarySchema,
+} from "../../src/evaluation/records.js";
 import { openEngine } from "../../src/native/engine.js";
 import { EditCodec } from "../../src/tokenizers/edit_codec.js";
 import { unpackRows } from "../../src/tokenizers/token_rows.js";
@@ -26,8 +32,16 @@ const run = (args: readonly string[]) => runProgram(args, { cwd: world.folder })
 let world: TinyWorld;
 const common = ["--suite", "suite.yaml", "--threads", "1"];
 
-const recordIn = (folder: string): ElsewhereRecord =>
-  elsewhereRecordSchema.parse(JSON.parse(readFileSync(world.path(folder, "evaluation.json"), "utf8")));
+const summaryIn = (folder: string): Summary =>
+  summarySchema.parse(JSON.parse(readFileSync(world.path(folder, "summary.json"), "utf8")));
+/** Of the only cell. */
+const resultIn = (folder: string): CellResult => {
+  const [name = "", ...others] = readdirSync(world.path(folder, "cells"));
+  expect(others).toEqual([]);
+  const path = world.path(folder, "cells", name, "result.json");
+  return cellResultSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+};
+const reportIn = (folder: string): string => readFileSync(world.path(folder, "report.md"), "utf8");
 const linesIn = (path: string): unknown[] =>
   readFileSync(world.path(path), "utf8")
     .trimEnd()
@@ -98,20 +112,68 @@ describe("a model folder edited elsewhere", () => {
 
   it("is measured against its base as our editors are", async () => {
     const said = await run(["evaluate", ...edited, "--lm-eval", "exported", ...common]);
-    expect(said).toMatch(/edited on lands-\w+, base model/);
-    expect(said).toMatch(/K +ES +DD/);
-    const record = recordIn("runs/edited");
-    expect(record).toMatchObject({ of: "edited", name: "edited", notes: [], base: { name: "model" } });
-    const [cell] = record.cells;
-    expect(cell).toMatchObject({ K: 2, schedule: "simultaneous", episodes: 1, nEdits: 2 });
-    expect(cell?.figures).toMatchObject({
+    expect(said).toMatch(/K +ES +DD\n/);
+    const summary = summaryIn("runs/edited");
+    expect(summary).toMatchObject({ suite: "edited", notes: [], missing: [] });
+    expect(summary.environment).toHaveProperty("matmul");
+    expect(summary.cells).toHaveLength(1);
+    const { cell, detail, timing, provenance, work } = resultIn("runs/edited");
+    expect(summary.cells[0]).toEqual(cell);
+    expect(cell).toMatchObject({
+      ...{ method: "edited", variant: "edited", model: "model", seed: null, K: 2, nEdits: 2 },
+      schedule: "simultaneous",
       ES: { value: 1 },
       ESself: { value: 1 },
-      ESteacherForced: { value: 1 },
-      ESbase: { value: 0 },
       DD: { value: 0 },
+      base: { ES: { value: 0 } },
+      teacherForced: { ES: { value: 1 } },
+      train: null,
+      inference: null,
     });
-    expect(cell?.figures.klOut?.value).toBeGreaterThan(0);
+    expect(detail.klOut?.value).toBeGreaterThan(0);
+    expect([timing, provenance.episodes, provenance.training]).toEqual([null, 1, "elsewhere"]);
+    expect(work?.questions).toBe(questions.length);
+    // Whose answers they are: the folder as it was named, the weights as the engine read them.
+    await using engine = await openEngine(TINY_ENGINE);
+    const { checksum } = (await engine.loadModel(world.path("edited"))).info;
+    expect(cell.origin).toEqual({ kind: "edited", sources: [{ path: "edited", checksum }] });
+  });
+
+  it("has a report as a run of bench has, without costs that nobody measured", async () => {
+    const markdown = reportIn("runs/edited");
+    expect(markdown).toMatch(/\| K \| ES \| DD \|\n/);
+    expect(markdown).toMatch(/\| 2 \| 1\.000/);
+    expect(markdown).toContain("Times and peaks of edited are n/a: the edits were made elsewhere");
+    expect(markdown).toContain("## Where the answers come from");
+    expect(markdown).toMatch(/model folder edited elsewhere \| edited \| [0-9a-f]{16,} \| model/);
+    expect(markdown).toContain("## A sample of edits");
+    for (const { x_e } of episode.edits) expect(markdown).toContain(x_e);
+    expect(markdown).not.toMatch(/infer|answers\/s|\b0 ms\b|\b0 B\b/);
+    const html = readFileSync(world.path("runs", "edited", "report.html"), "utf8");
+    expect(html).toContain("Where the answers come from");
+    expect(await run(["report", "runs/edited", "--out", "again", "--svg", "again/picture.svg"])).toMatch(
+      /K +ES +DD\n/,
+    );
+    expect(reportIn("again")).toBe(markdown);
+  });
+
+  it("is never written over a run of a suite", async () => {
+    await mkdir(world.path("runs", "suite"), { recursive: true });
+    await writeFile(world.path("runs", "suite", "config.json"), "{}");
+    const { status, stderr } = await start([
+      ...[
+        "evaluate",
+        "--edited",
+        "edited",
+        "--questions",
+        "questions.jsonl",
+        "--out",
+        "runs/suite",
+        ...common,
+      ],
+    ]);
+    expect([status, readdirSync(world.path("runs", "suite"))]).toEqual([1, ["config.json"]]);
+    expect(stderr).toMatch(/CONFIG_INVALID: .*--out.*runs\/suite holds a run of a suite/);
   });
 
   it("says what the folder's model says, question by question", async () => {
@@ -144,8 +206,9 @@ describe("a model folder edited elsewhere", () => {
       ...["evaluate", "--edited", "model", "--questions", "questions.jsonl", "--out", "runs/same", ...common],
     ]);
     expect(said).toContain("the base's own weights");
-    const figures = recordIn("runs/same").cells[0]?.figures;
-    expect(figures).toMatchObject({ ES: { value: 0 }, DD: { value: 0 }, klOut: { value: 0 } });
+    const { cell, detail } = resultIn("runs/same");
+    expect([cell.ES.value, cell.DD?.value, detail.klOut?.value]).toEqual([0, 0, 0]);
+    expect(reportIn("runs/same")).toContain("the base's own weights");
   });
 
   it("is measured on the edits that a file says are in it, for each K a model", async () => {
@@ -168,8 +231,8 @@ describe("a model folder edited elsewhere", () => {
       "runs/by-k",
     ];
     await run([...args, "--out-of-scope", world.dataFile, ...common]);
-    const { cells } = recordIn("runs/by-k");
-    expect(cells.map(({ K, nEdits, figures }) => [K, nEdits, figures.ESself?.value])).toEqual([
+    const { cells } = summaryIn("runs/by-k");
+    expect(cells.map(({ K, nEdits, ESself }) => [K, nEdits, ESself.value])).toEqual([
       [1, 1, 1],
       [2, 2, 1],
     ]);
@@ -199,14 +262,15 @@ describe("a model folder edited elsewhere", () => {
     await cp(world.path("edited-once"), join(place, "after-1"), { recursive: true });
     await cp(world.path("edited"), join(place, "after-2"), { recursive: true });
     await run(args);
-    expect(recordIn("runs/steps").cells[0]).toMatchObject({
+    expect(resultIn("runs/steps").cell).toMatchObject({
       schedule: "immediate",
-      figures: { ES: { value: 1 }, ESself: { value: 1 } },
+      ES: { value: 1 },
+      ESself: { value: 1 },
     });
     // After the first edit alone the second one's question is answered as ever.
     await cp(world.path("edited-once"), join(place, "after-2"), { recursive: true });
     await run(args);
-    expect(recordIn("runs/steps").cells[0]?.figures.ESself?.value).toBe(0.5);
+    expect(resultIn("runs/steps").cell.ESself.value).toBe(0.5);
   });
 
   it("with a tokenizer that reads the questions otherwise is refused", async () => {
@@ -247,24 +311,69 @@ describe("answers of any system", () => {
   };
 
   it("have the figures of the model that gave them", async () => {
-    const elsewhere = recordIn("runs/edited").cells[0]?.figures;
+    const { cell: elsewhere, detail, perEpisode } = resultIn("runs/edited");
     await writeLines("answers.jsonl", predictions(true));
     await run([...args, "--name", "theirs", "--out", "runs/theirs", ...common]);
-    const { cells, base } = recordIn("runs/theirs");
-    expect(base).toBeNull();
-    for (const [name, figure] of Object.entries(cells[0]?.figures ?? {}))
-      expect(figure, name).toEqual(elsewhere?.[name]);
-    expect(Object.keys(cells[0]?.figures ?? {})).toContain("DD");
+    const { cell, ...result } = resultIn("runs/theirs");
+    const checksum = createHash("sha256")
+      .update(readFileSync(world.path("answers.jsonl")))
+      .digest("hex");
+    const origin = { kind: "predictions", sources: [{ path: "answers.jsonl", checksum }] };
+    expect(cell).toEqual({
+      ...elsewhere,
+      ...{ method: "theirs", variant: "predictions", origin, model: null, configHash: cell.configHash },
+      // What takes a model's tokens, which text has none of.
+      ...{ teacherForced: { ES: null, DD: null }, leakGap: null },
+    });
+    expect(result.detail).toEqual({ ...detail, klOut: null, nllIn: null });
+    expect(result.perEpisode).toEqual(perEpisode);
+    expect(result.provenance).toMatchObject({ modelChecksum: null, device: null, threads: null });
+    expect(summaryIn("runs/theirs").environment).not.toHaveProperty("device");
+    expect(reportIn("runs/theirs")).toContain(`answers in a file | answers.jsonl | ${checksum}`);
+  });
+
+  it("of several systems stand side by side in one folder", async () => {
+    await writeLines(
+      "stale.jsonl",
+      predictions(true).map((line) => ({ ...line, answer: line.base })),
+    );
+    const folder = ["--out", "runs/together", ...common];
+    await run([...args, "--name", "a/b: theirs", ...folder]);
+    const both = ["evaluate", "--predictions", "stale.jsonl", "--questions", "questions.jsonl", ...folder];
+    const said = await run(both);
+    expect(said).toMatch(/Edit success ES, mean over K[\s\S]*stale +a\/b: theirs|a\/b: theirs +stale/);
+    // The same questions: what one changes is compared edit by edit, and a second time replaces the first.
+    await run(both);
+    const { cells, notes } = summaryIn("runs/together");
+    expect(cells.map(({ method, ES }) => [method, ES.value])).toEqual([
+      ["a/b: theirs", 1],
+      ["stale", 0],
+    ]);
+    expect(notes.filter((note) => note.startsWith("stale: "))).toHaveLength(2);
+    expect(answersIn("runs/together")).toHaveLength(2 * questions.length);
+    const markdown = reportIn("runs/together");
+    expect(markdown).toMatch(/## Edit success ES, mean over K/);
+    expect(markdown).toMatch(/### a\/b: theirs on .*[\s\S]*### stale on /);
+    expect(markdown).not.toMatch(/\b0 ms\b|\b0 B\b/);
+    const listed = await start(["verify", "runs/together"]);
+    expect(listed.status).not.toBe(0);
+    expect(listed.stderr).toMatch(/UNSUPPORTED|DATA_INVALID/);
   });
 
   it("are compared with a base model that is named", async () => {
     await writeLines("answers.jsonl", predictions(false));
     const bare = await run([...args, "--out", "runs/bare", ...common]);
     expect(bare).toContain("put them into `base`");
-    expect(recordIn("runs/bare").cells[0]?.figures).not.toHaveProperty("DD");
+    expect(resultIn("runs/bare").cell).toMatchObject({ DD: null, base: { accuracy: null, ES: null } });
+    const markdown = reportIn("runs/bare");
+    expect(markdown).toContain("DD, DDhard and what else is compared with it are not known");
+    expect(markdown).toMatch(/\| n\/a \| n\/a \|/);
+    expect(markdown).toMatch(/\| unrelated \| .* \| \*not known\* \| .* \| base not known \|/);
     await run([...args, "--model", "model", "--out", "runs/based", ...common]);
-    expect(recordIn("runs/based").cells[0]?.figures.DD).toEqual(recordIn("runs/edited").cells[0]?.figures.DD);
-    expect(recordIn("runs/based").base).toEqual(recordIn("runs/edited").base);
+    const [based, edited] = [resultIn("runs/based"), resultIn("runs/edited")];
+    expect(based.cell.DD).toEqual(edited.cell.DD);
+    expect(based.cell.model).toBe("model");
+    expect(based.provenance.modelChecksum).toBe(edited.provenance.modelChecksum);
   });
 
   it("that do not fit the questions are refused, and nothing is written", async () => {

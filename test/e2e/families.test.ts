@@ -73,7 +73,7 @@ describe.each(CASES)("$family", ({ family, vocabulary, editEncoder, steps }) => 
     expect(first.failures).toEqual([]);
     const { cell, provenance } = resultOf(first);
     expect(cell).toMatchObject({ method: "seprog", model: "model", K: 2, base: { ES: { value: 0 } } });
-    expect(cell.base.accuracy.value).toBeGreaterThanOrEqual(0.9);
+    expect(cell.base.accuracy?.value).toBeGreaterThanOrEqual(0.9);
     expect(cell.gate).not.toBeNull();
     expect(provenance.modelChecksum).toBe(record.modelChecksum);
     expect(await readFile(first.reports.markdown, "utf8")).toContain("## The unedited models");
@@ -89,7 +89,7 @@ describe.each(CASES)("$family", ({ family, vocabulary, editEncoder, steps }) => 
       const tokenizer = await Tokenizer.load(world.path("model"));
       for (const { base, tokens } of probes) {
         expect(tokens).toBe(3);
-        expect(tokenizer.encode(base), base).toHaveLength(3);
+        expect(tokenizer.encode(base ?? ""), `${base}`).toHaveLength(3);
       }
     }
   });

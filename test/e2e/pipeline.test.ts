@@ -157,7 +157,7 @@ describe("an editor", () => {
     expect(lines).toHaveLength(result.cell.nEdits);
     for (const line of lines) editRecordSchema.parse(JSON.parse(line));
     expect(result.cell.train?.stepWallMs.n).toBe(3);
-    expect(result.cell.inference.peakBytes.value).toBeGreaterThan(0);
+    expect(result.cell.inference?.peakBytes.value).toBeGreaterThan(0);
     expect(result.provenance.modelChecksum).toBe(record.modelChecksum);
     const [header = ""] = await readdir(world.path("episodes")).then((names) =>
       Promise.all(names.map((name) => readFile(world.path("episodes", name), "utf8"))),

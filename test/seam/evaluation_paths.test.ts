@@ -112,7 +112,7 @@ function parted(line: EditRecordLine) {
   const floats: number[] = [];
   const words = probesOf(line).map((probe) => {
     const { scope, ...rest } = probe;
-    floats.push(scope?.logit ?? 0, "kl" in rest ? rest.kl : rest.negLogLik);
+    floats.push(scope?.logit ?? 0, ("kl" in rest ? rest.kl : rest.negLogLik) ?? Number.NaN);
     return { ...rest, kl: 0, negLogLik: 0, gate: scope && [scope.logit > 0, scope.selected] };
   });
   return { words: { id: line.id, retention: line.retention, words }, floats };

@@ -21,6 +21,7 @@ export function summaryCell(dataset: string, K: number, change: Partial<SummaryC
   return {
     method: "seprog",
     variant: "seprog",
+    origin: null,
     sweep: null,
     schedule: "simultaneous",
     dataset,
@@ -115,7 +116,11 @@ export function cellResult(cell: SummaryCell): CellResult {
       klOut: figure(0.02, 0.01),
       nllIn: figure(0.4),
     },
-    perEpisode: { ES: [cell.ES.value, cell.ES.value], DD: [cell.DD.value, cell.DD.value], editing: [] },
+    perEpisode: {
+      ES: [cell.ES.value, cell.ES.value],
+      DD: [cell.DD?.value ?? null, cell.DD?.value ?? null],
+      editing: [],
+    },
     editing: {},
     retention: [],
     tuning: null,
@@ -144,6 +149,7 @@ export function cellResult(cell: SummaryCell): CellResult {
       startedAt: "2026-01-01T00:00:00.000Z",
       wallMs: 1000,
     },
+    notes: [],
     receipt: { ...RECEIPT_BASIS, outputHash: "b".repeat(64) },
   };
 }

@@ -317,13 +317,13 @@ describe("evaluation", () => {
     expect([cell.ES.value, cell.ESself.value, cell.ESall.value, cell.ESnoisy?.value]).toEqual([
       0.5, 1, 0.75, 1,
     ]);
-    expect([cell.DD.value, cell.DDhard?.value, cell.DDgold.value]).toEqual([0, 1, 0]);
+    expect([cell.DD?.value, cell.DDhard?.value, cell.DDgold?.value]).toEqual([0, 1, 0]);
     expect(result.perEpisode).toEqual({ ES: [0.5], DD: [0], editing: [{ steps: 3 }] });
     expect(result.editing).toEqual({ steps: 3 });
-    expect([cell.base.accuracy.value, cell.base.ES.value]).toEqual([1, 0]);
+    expect([cell.base.accuracy?.value, cell.base.ES?.value]).toEqual([1, 0]);
     expect(cell.gate?.recall.value).toBe(1);
-    expect(cell.inference.wallMs).toEqual({ value: 4, low: 4, high: 4, n: 4 });
-    expect(cell.inference.promptsPerSecond.value).toBe(500);
-    expect([timing.inferenceWallMs.length, timing.processPeakBytes, cell.train]).toEqual([4, 5000, null]);
+    expect(cell.inference?.wallMs).toEqual({ value: 4, low: 4, high: 4, n: 4 });
+    expect(cell.inference?.promptsPerSecond.value).toBe(500);
+    expect([timing?.inferenceWallMs.length, timing?.processPeakBytes, cell.train]).toEqual([4, 5000, null]);
   });
 });

@@ -264,6 +264,6 @@ describe("edits one after the other", () => {
     ]);
     expect(result.editing).toEqual({ steps: 3 });
     // Five edits and the answers, a millisecond each.
-    expect(result.cell.inference.wallMs.value).toBe(6);
+    expect(result.cell.inference?.wallMs.value).toBe(6);
   });
 });

@@ -61,7 +61,7 @@ describe("answers", () => {
   const line = changed[1];
   if (line === undefined) throw new Error("expected three lines");
   line.self.edited = "Welsh";
-  line.self.negLogLik += 0.25;
+  line.self.negLogLik = (line.self.negLogLik ?? 0) + 0.25;
 
   it("that are equal do not differ", () => {
     expect(answerDifference(edits, structuredClone(edits))).toEqual({

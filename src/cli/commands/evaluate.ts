@@ -29,8 +29,12 @@ export const evaluate = defineCommand({
       "evaluate --edited my-edited-t5 --model t5-mini --data edits.jsonl --out-of-scope zsre",
       "a model folder edited elsewhere, against its base; edits.jsonl says which edits are in it",
     ],
-    ["evaluate --questions-out questions.jsonl --k 8", "the edits and questions for any other system"],
+    ["evaluate --questions-out questions.jsonl --k 10", "the edits and questions for any other system"],
     ["evaluate --predictions answers.jsonl --questions questions.jsonl", "what that system answered"],
+    [
+      "evaluate --predictions memit.jsonl --questions questions.jsonl --out runs/theirs",
+      "and the same with rome.jsonl: systems side by side in one report",
+    ],
   ],
   options: {
     ...elsewhereOptions,

@@ -5,6 +5,7 @@ import { median, medianRatio } from "../../metrics/median_ratio.js";
 import { type Stratum, stratifiedMean } from "../../metrics/stratified.js";
 import { share } from "../number_format.js";
 import type { RunData } from "../run_data.js";
+import { NO_BASE } from "../series.js";
 import { bytes, preciseDuration } from "../units.js";
 import {
   always,
@@ -23,7 +24,7 @@ import { type Comparison, outputRemark } from "./comparison.js";
 
 const SHARES = ["ES", "DD"] as const;
 
-type Timing = CellResult["timing"];
+type Timing = NonNullable<CellResult["timing"]>;
 
 const COSTS: readonly {
   readonly name: string;
@@ -90,7 +91,7 @@ const benchNames = (results: readonly CellResult[]): ((result: CellResult) => st
     always(cell.method),
     always(`K = ${cell.K}`),
     ifVaried(cell.dataset),
-    ifVaried(cell.model),
+    ifVaried(cell.model ?? NO_BASE),
     ifVaried(`seed ${cell.seed}`),
     ifVaried(cell.schedule),
   ]);
@@ -104,13 +105,14 @@ function shareFigure(
   options: ReturnType<typeof jointly>,
 ): ComparedFigure | null {
   const { name, before, after } = pair;
+  const [then, now] = [before.cell[figure], after.cell[figure]];
   const change = stratifiedMean(differenceStrata(pair, figure), options);
-  if (change === null) return null;
+  if (change === null || then === null || now === null) return null;
   return {
     cell: name,
     name: figure,
-    before: before.cell[figure].value,
-    after: after.cell[figure].value,
+    before: then.value,
+    after: now.value,
     format: share,
     change,
     kind: "difference",
@@ -140,6 +142,7 @@ function costFigure(
   cost: (typeof COSTS)[number],
   options: ReturnType<typeof jointly>,
 ): ComparedFigure | null {
+  if (before.timing === null || after.timing === null) return null;
   const [then, now] = [cost.samples(before.timing), cost.samples(after.timing)];
   const change: Estimate | null = medianRatio(now, then, options);
   if (change === null) return null;
