@@ -3,12 +3,14 @@
 #include <ATen/ops/aminmax.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <map>
 #include <set>
 #include <sstream>
+#include <string_view>
 #include <unordered_map>
 
 #include "../error.h"
@@ -218,6 +220,24 @@ Model planModel(std::shared_ptr<const Architecture> architecture, const at::Devi
   return finished(std::move(architecture), std::move(table), device, options.dtype);
 }
 
+/// Fields that Hugging Face declares as floats, where transformers 5 refuses a whole number (dropout and its like may be
+/// either). A Json forgets how a number was written.
+constexpr std::string_view kFloats[] = {"initializer_factor", "initializer_range", "init_std",
+                                        "layer_norm_epsilon", "layer_norm_eps",    "encoder_layerdrop",
+                                        "decoder_layerdrop"};
+
+/// `config` as transformers reads it.
+std::string configText(const Json& config) {
+  std::string out = "{";
+  for (const auto& [key, value] : config.object()) {
+    const std::string text = value.dump();
+    const bool isFloat = std::find(std::begin(kFloats), std::end(kFloats), key) != std::end(kFloats);
+    out.append(out.size() == 1 ? "" : ",").append(Json(key).dump()).append(":").append(text);
+    if (isFloat && value.isNumber() && text.find_first_of(".e") == std::string::npos) out += ".0";
+  }
+  return out + "}\n";
+}
+
 }  // namespace
 
 Json readConfig(const std::string& directory) { return readJson(directory + "/config.json"); }
@@ -284,7 +304,7 @@ void saveModel(const Model& model, const std::string& directory, const std::stri
     }
   }
   writeSafetensors(directory + "/model.safetensors", table, {{"format", "pt"}});
-  writeFileAtomic(directory + "/config.json", model.architecture->config().dump() + "\n");
+  writeFileAtomic(directory + "/config.json", configText(model.architecture->config()));
 }
 
 }  // namespace seprog

@@ -31,6 +31,23 @@ TEST(ModelFolder, SavesAndLoadsTheSameBits) {
   EXPECT_EQ(loaded.architecture->config().dump(), model->architecture->config().dump());
 }
 
+TEST(ModelFolder, SavedConfigsHoldFloatsWhereTransformersAsksForThem) {
+  const tiny::Folder folder;
+  const auto saved = [&](const Json& config) {
+    saveModel(createModel(config, 1, at::kCPU), folder.path(), "fp32");
+    return readFile(folder / "config.json");
+  };
+  const Json t5 = tiny::with(tiny::config(), R"({"initializer_factor": 1.0, "layer_norm_epsilon": 1e-06})");
+  const std::string text = saved(t5);
+  EXPECT_NE(text.find(R"("initializer_factor":1.0)"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"("layer_norm_epsilon":1e-06)"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"("num_layers":2,)"), std::string::npos) << text;
+  EXPECT_EQ(readConfig(folder.path()).dump(), t5.dump());
+  const std::string bart =
+      saved(tiny::with(tiny::bartConfig(), R"({"encoder_layerdrop": 0.0, "init_std": 0.02, "dropout": 0})"));
+  EXPECT_NE(bart.find(R"("encoder_layerdrop":0.0,"init_std":0.02,"dropout":0})"), std::string::npos) << bart;
+}
+
 TEST(ModelFolder, HalfPrecisionIsWidened) {
   for (const auto& [dtype, type] : {std::pair("fp16", at::kHalf), std::pair("bf16", at::kBFloat16)}) {
     const tiny::Folder folder;
