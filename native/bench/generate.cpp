@@ -18,32 +18,14 @@
 #include <iostream>
 #include <sstream>
 
-#include "core/instrument/counting_allocator.h"
-#include "core/instrument/meter.h"
 #include "core/io/atomic_file.h"
 #include "core/io/safetensors.h"
 #include "core/options.h"
 #include "core/tensor/matmul_backend.h"
-#include "core/tensor/random.h"
+#include "driver.h"
 
 namespace seprog {
 namespace {
-
-/// Ids above the special ones, each row closed by the stop token.
-TokenRows sources(const Architecture& family, Random& random, int64_t count, int64_t length, bool ragged) {
-  TokenRows rows;
-  const int64_t vocabulary = family.vocabulary();
-  for (int64_t b = 0; b < count; ++b) {
-    const int64_t least = ragged ? (length + 1) / 2 : length;
-    const auto own = least + static_cast<int64_t>(random.uniform() * static_cast<double>(length - least + 1));
-    for (int64_t t = 0; t + 1 < own; ++t) {
-      rows.ids.push_back(3 + static_cast<int32_t>(random.uniform() * static_cast<double>(vocabulary - 4)));
-    }
-    rows.ids.push_back(static_cast<int32_t>(family.stopId()));
-    rows.lengths.push_back(static_cast<int32_t>(own));
-  }
-  return rows;
-}
 
 /// Fresh weights with larger matrices between the embeddings, so that answers are not one token for ever.
 Model lively(const Json& config, uint64_t seed, double gain) {
@@ -69,8 +51,10 @@ void serve(const std::string& folder, BaseDtype dtype) {
   const Model model = loadModel(folder + "/base", at::kCPU, {.dtype = dtype});
   const Architecture& family = *model.architecture;
   Random random(seed, "source");
+  // Ids above the special ones and below GPT-2's, which is the last.
   const TokenRows source =
-      sources(family, random, task.integer("rows"), task.integer("source"), task.boolean("ragged"));
+      bench::randomRows(random, task.integer("rows"), task.integer("source"), task.boolean("ragged"),
+                        family.vocabulary() - 4, family.stopId());
   const GenerateOptions options{task.integer("tokens"), false};
   Prompt prompt;
   if (const int64_t length = task.integer("prompt"); length > 0) {
@@ -109,21 +93,12 @@ void serve(const std::string& folder, BaseDtype dtype) {
         const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
         std::cout << (i == 0 ? "" : ", ") << took.count();
       }
-      std::cout << "], \"cpuMs\": "
-                << 1e3 * static_cast<double>(std::clock() - cpuStart) / CLOCKS_PER_SEC / count;
+      std::cout << "], \"cpuMs\": " << bench::cpuMsSince(cpuStart) / count;
       std::cout << ", \"ids\": [";
       for (size_t i = 0; i < answers.ids.size(); ++i) std::cout << (i == 0 ? "" : ", ") << answers.ids[i];
       std::cout << "]}" << std::endl;
     } else if (command == "phases") {
-      std::cout << "{";
-      const Measurement measured = meter.finish();
-      for (size_t i = 0; i < measured.phases.size(); ++i) {
-        const PhaseRecord& phase = measured.phases[i];
-        std::cout << (i == 0 ? "" : ", ") << "\"" << phase.name << "\": ["
-                  << static_cast<double>(phase.wallNs) * 1e-6 << ", "
-                  << static_cast<double>(phase.peakBytes) / (1 << 20) << "]";
-      }
-      std::cout << "}" << std::endl;
+      bench::printPhases(meter.finish());
       return;
     }
   }
@@ -137,12 +112,8 @@ int main(int count, char** arguments) {
     std::cerr << "usage: seprog_generate FOLDER fp32|fp16|bf16|int8\n";
     return 2;
   }
-  try {
-    seprog::installCountingAllocator();
+  return seprog::bench::run([&] {
     seprog::serve(arguments[1], seprog::dtypeFrom(arguments[2]));
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
-  return 0;
+    return 0;
+  });
 }

@@ -17,12 +17,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/instrument/counting_allocator.h"
 #include "core/layers/narrow_linear.h"
 #include "core/tensor/matmul_backend.h"
 #include "core/tensor/narrow.h"
 #include "core/tensor/onednn_order.h"
 #include "core/tensor/random.h"
+#include "driver.h"
 
 namespace seprog {
 namespace {
@@ -66,7 +66,7 @@ std::vector<Way> ways(int64_t M, int64_t I, int64_t O) {
 double cpuMs(const Way& way) {
   const std::clock_t start = std::clock();
   way.run();
-  return 1e3 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  return bench::cpuMsSince(start);
 }
 
 void measure(int64_t M, int64_t I, int64_t O, int rounds) {
@@ -108,11 +108,5 @@ int serve(int count, char** arguments) {
 }  // namespace seprog
 
 int main(int count, char** arguments) {
-  try {
-    seprog::installCountingAllocator();
-    return seprog::serve(count, arguments);
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
+  return seprog::bench::run([&] { return seprog::serve(count, arguments); });
 }

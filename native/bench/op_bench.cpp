@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "core/engine/devices.h"
-#include "core/instrument/counting_allocator.h"
 #include "core/instrument/device_memory.h"
 #include "core/instrument/stopwatch.h"
 #include "core/ops/cross_attention/cross_attention.h"
@@ -28,6 +27,7 @@
 #include "core/tensor/random.h"
 #include "core/train/losses.h"
 #include "core/train/token_kl.h"
+#include "driver.h"
 
 namespace seprog {
 namespace {
@@ -248,7 +248,7 @@ void measure(const Way& way, Times& times) {
   way.run();
   const auto [wallNs, deviceNs] = stopwatch.read();
   times.wallMs.push_back(static_cast<double>(wallNs) * 1e-6);
-  times.cpuMs.push_back(1e3 * static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
+  times.cpuMs.push_back(bench::cpuMsSince(cpu));
   if (deviceNs >= 0) times.deviceMs.push_back(static_cast<double>(deviceNs) * 1e-6);
   times.peakBytes = std::max(times.peakBytes, memory.read().peakBytes - memory.baselineBytes());
 }
@@ -308,11 +308,5 @@ int serve(int count, char** arguments) {
 }  // namespace seprog
 
 int main(int count, char** arguments) {
-  try {
-    seprog::installCountingAllocator();
-    return seprog::serve(count, arguments);
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
+  return seprog::bench::run([&] { return seprog::serve(count, arguments); });
 }

@@ -18,32 +18,17 @@
 
 #include "core/editors/editor.h"
 #include "core/instrument/counting_allocator.h"
-#include "core/instrument/meter.h"
 #include "core/instrument/process_memory.h"
 #include "core/io/atomic_file.h"
 #include "core/io/safetensors.h"
 #include "core/options.h"
 #include "core/tensor/matmul_backend.h"
-#include "core/tensor/random.h"
+#include "driver.h"
 
 namespace seprog {
 namespace {
 
 constexpr double kLearningRate = 1e-4;
-
-TokenRows randomRows(Random& random, int64_t count, int64_t length, bool ragged, int64_t vocabulary) {
-  TokenRows rows;
-  for (int64_t b = 0; b < count; ++b) {
-    const int64_t least = ragged ? (length + 1) / 2 : length;
-    const auto own = least + static_cast<int64_t>(random.uniform() * static_cast<double>(length - least + 1));
-    for (int64_t t = 0; t + 1 < own; ++t) {
-      rows.ids.push_back(3 + static_cast<int32_t>(random.uniform() * static_cast<double>(vocabulary - 3)));
-    }
-    rows.ids.push_back(1);
-    rows.lengths.push_back(static_cast<int32_t>(own));
-  }
-  return rows;
-}
 
 void put(TensorTable& table, const std::string& name, const TokenRows& rows) {
   table[name + ".ids"] = at::tensor(at::ArrayRef<int32_t>(rows.ids));
@@ -89,13 +74,16 @@ void serve(const std::string& folder) {
   const int64_t vocabulary = base->architecture->vocabulary();
   Random random(seed, "episode");
   EpisodeBatch batch;
-  batch.inScope.source = randomRows(random, K, task.integer("source"), ragged, vocabulary);
-  batch.inScope.target = randomRows(random, K, task.integer("target"), ragged, vocabulary);
-  batch.outScope.source = randomRows(random, K, task.integer("source"), ragged, vocabulary);
-  batch.editText = randomRows(random, K, task.integer("text"), ragged, vocabulary);
-  batch.outScope.target = randomRows(random, K, task.integer("target"), ragged, vocabulary);
-  batch.edits.source = randomRows(random, K, task.integer("source"), ragged, vocabulary);
-  batch.edits.target = randomRows(random, K, task.integer("target"), ragged, vocabulary);
+  const auto rows = [&](const char* length) {
+    return bench::randomRows(random, K, task.integer(length), ragged, vocabulary - 3, 1);
+  };
+  batch.inScope.source = rows("source");
+  batch.inScope.target = rows("target");
+  batch.outScope.source = rows("source");
+  batch.editText = rows("text");
+  batch.outScope.target = rows("target");
+  batch.edits.source = rows("source");
+  batch.edits.target = rows("target");
 
   TensorTable episode;
   put(episode, "in", batch.inScope.source);
@@ -132,23 +120,14 @@ void serve(const std::string& folder) {
         std::cout << (i == 0 ? "" : ", ") << took.count();
       }
       std::cout.precision(9);
-      std::cout << "], \"cpuMs\": "
-                << 1e3 * static_cast<double>(std::clock() - cpuStart) / CLOCKS_PER_SEC / count;
+      std::cout << "], \"cpuMs\": " << bench::cpuMsSince(cpuStart) / count;
       for (const auto& [name, value] : figures) std::cout << ", \"" << name << "\": " << value;
       std::cout << "}" << std::endl;
     } else if (command == "memory") {
       std::cout << "{\"before\": " << before << ", \"peak\": " << processPeakBytes()
                 << ", \"allocatorPeak\": " << cpuMemoryCounts().peakBytes << "}" << std::endl;
     } else if (command == "phases") {
-      std::cout << "{";
-      const Measurement measured = meter.finish();
-      for (size_t i = 0; i < measured.phases.size(); ++i) {
-        const PhaseRecord& phase = measured.phases[i];
-        std::cout << (i == 0 ? "" : ", ") << "\"" << phase.name << "\": ["
-                  << static_cast<double>(phase.wallNs) * 1e-6 << ", "
-                  << static_cast<double>(phase.peakBytes) / (1 << 20) << "]";
-      }
-      std::cout << "}" << std::endl;
+      bench::printPhases(meter.finish());
       return;
     }
   }
@@ -162,12 +141,8 @@ int main(int count, char** arguments) {
     std::cerr << "usage: seprog_step FOLDER\n";
     return 2;
   }
-  try {
-    seprog::installCountingAllocator();
+  return seprog::bench::run([&] {
     seprog::serve(arguments[1]);
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
-  return 0;
+    return 0;
+  });
 }
