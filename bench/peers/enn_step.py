@@ -8,7 +8,8 @@ backward pass, clip_grad_norm_, Adam in two groups. Both sides must agree on eve
 
   OMP_WAIT_POLICY=passive python3 bench/peers/enn_step.py --shape t5-small --threads 2
 """
-from taking_turns import CONFIGS, EpisodeFile, answer_lines, arguments, compare, edited_names, load_base, read_task
+from taking_turns import (CONFIGS, Clip, EpisodeFile, answer_lines, arguments, compare, edited_names, load_base,
+                          read_task)
 
 
 def serve(folder, fused, matmul):
@@ -35,6 +36,7 @@ def serve(folder, fused, matmul):
     optimizer = torch.optim.Adam([
         dict(params=list(weights.values()), lr=1e-4),
         dict(params=[rates], lr=spec["innerRateLearningRate"])], fused=fused or None)
+    clip = Clip([*weights.values(), rates], spec["clipNorm"])
 
     def divergence(p, q):
         return (p.exp() * (p - q)).sum(-1).mean()
@@ -55,10 +57,10 @@ def serve(folder, fused, matmul):
         loss = spec["cEdit"] * edit_loss + spec["cLoc"] * locality_loss + spec["cBase"] * base_loss
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_([*weights.values(), rates], spec["clipNorm"])
+        norm = clip()
         optimizer.step()
         return dict(loss=loss.item(), editLoss=edit_loss.item(), localityLoss=locality_loss.item(),
-                    baseLoss=base_loss.item(), innerLoss=inner.item(), gradNorm=norm.item())
+                    baseLoss=base_loss.item(), innerLoss=inner.item(), gradNorm=norm)
 
     answer_lines(step)
 

@@ -8,7 +8,8 @@ sides must agree on every loss and on the gradient norm.
 
   OMP_WAIT_POLICY=passive python3 bench/peers/mend_step.py --shape t5-small --threads 2
 """
-from taking_turns import CONFIGS, EpisodeFile, answer_lines, arguments, compare, edited_names, load_base, read_task
+from taking_turns import (CONFIGS, Clip, EpisodeFile, answer_lines, arguments, compare, edited_names, load_base,
+                          read_task)
 
 
 def serve(folder, fused, matmul):
@@ -59,6 +60,7 @@ def serve(folder, fused, matmul):
     optimizer = torch.optim.Adam([
         dict(params=[p for name, p in editor.items() if name != "alpha"], lr=1e-4),
         dict(params=[editor["alpha"]], lr=spec["alphaLearningRate"])], fused=fused or None)
+    clip = Clip(editor.values(), spec["clipNorm"])
 
     def factors():
         seen = {}
@@ -97,10 +99,10 @@ def serve(folder, fused, matmul):
         loss = spec["cEdit"] * edit_loss + spec["cLoc"] * locality_loss
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(editor.values(), spec["clipNorm"])
+        norm = clip()
         optimizer.step()
         return dict(loss=loss.item(), editLoss=edit_loss.item(), localityLoss=locality_loss.item(), innerLoss=inner,
-                    gradNorm=norm.item())
+                    gradNorm=norm)
 
     answer_lines(step)
 

@@ -9,7 +9,8 @@ its loss run over every decoder position; the base is frozen all the same. Both 
 
   OMP_WAIT_POLICY=passive python3 bench/peers/seprog_step.py --shape t5-mini --prompt 8
 """
-from taking_turns import CONFIGS, T5_SHAPES, EpisodeFile, answer_lines, arguments, compare, load_base, read_task
+from taking_turns import (CONFIGS, T5_SHAPES, Clip, EpisodeFile, answer_lines, arguments, compare, load_base,
+                          read_task)
 
 SHAPES = [*T5_SHAPES, "bart-base", "distilgpt2"]
 WIDTHS = {"t5-mini": 256}  # 768 for the others
@@ -150,6 +151,7 @@ def serve(folder, options):
                  for sides in zip(episode.rows("in"), episode.rows("out")))
     real = y_mask.bool()
     optimizer = torch.optim.Adam(editor.parameters(), lr=1e-4, fused=options.fused or None)
+    clip = Clip(editor.parameters(), spec["clipNorm"])
     lam = spec["lambda"]
 
     def step():
@@ -168,9 +170,9 @@ def serve(folder, options):
         loss = lam * scope_loss + (1 - lam) * prompt_loss
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(editor.parameters(), spec["clipNorm"])
+        norm = clip()
         optimizer.step()
-        return dict(loss=loss.item(), scopeLoss=scope_loss.item(), promptLoss=prompt_loss.item(), gradNorm=norm.item())
+        return dict(loss=loss.item(), scopeLoss=scope_loss.item(), promptLoss=prompt_loss.item(), gradNorm=norm)
 
     answer_lines(step)
 
