@@ -41,8 +41,14 @@ function changesPrediction({ base_pred }: EditRecord, label: string): boolean {
   return base_pred === undefined || !sameAnswer(base_pred, label);
 }
 
-/** Whether the edit works through what follows from it: then it may ask for what the base model says of `x_e` already. */
-const actsByConsequence = ({ entailed }: EditRecord): boolean => entailed.length > 0;
+/**
+ * Whether the edit is known by what follows from it alone: then it may ask for what the base model says of `x_e` already.
+ * With rephrases those are what is asked.
+ */
+export const actsByConsequence = ({
+  in_scope,
+  entailed,
+}: Pick<EditRecord, "in_scope" | "entailed">): boolean => in_scope.length === 0 && entailed.length > 0;
 
 /** Whether one of the record's own labels is not what the base model says of `x_e`, as far as that is known. */
 export function canBeChanged(record: EditRecord): boolean {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { actsByConsequence } from "./labels.js";
 import type { EditRecord } from "./types.js";
 
 const text = z.string().refine((value) => value.trim() !== "", "expected a text but received only blanks");
@@ -28,8 +29,8 @@ export const recordSchema = z
   })
   .refine(
     // What follows from an edit may be new where the edit itself is not.
-    ({ base_pred, y_e_options, entailed }) =>
-      entailed.length > 0 || y_e_options.some((label) => label !== base_pred),
+    ({ base_pred, y_e_options, ...scope }) =>
+      actsByConsequence(scope) || y_e_options.some((label) => label !== base_pred),
     {
       path: ["y_e_options"],
       message: "every label is what the base model says already (`base_pred`)",

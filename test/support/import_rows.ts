@@ -11,6 +11,13 @@ export const easyEditCounterfactRow = (i: number) => ({
   locality_ground_truth: `Oldbrook ${i}`,
 });
 
+/** As EasyEdit asks about one relation further. */
+export const oneHop = (i: number) => ({
+  "Recalled Relation": `(Newbrook ${i}, flows into, Lake ${i})`,
+  "New Question": `Into which lake does the river of Town ${i} flow?`,
+  "New Answer": `Lake ${i}`,
+});
+
 export const originalCounterfactRow = (i: number) => ({
   case_id: i,
   pararel_idx: 100 + i,

@@ -3,12 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readRecords } from "../../src/data/datasets/jsonl.js";
+import { evaluationEpisodes } from "../../src/data/evaluation_episodes.js";
 import { type ImportOptions, openImport } from "../../src/data/importers/import_records.js";
+import { recordSchema } from "../../src/data/schema.js";
 import { COPY, type EditRecord } from "../../src/data/types.js";
 import { writeEndlessLine } from "../support/bad_files.js";
 import { feverKiltRows } from "../support/fever_rows.js";
 import {
   easyEditCounterfactRow,
+  oneHop,
   originalCounterfactRow,
   slagFeverRow,
   slagZsreRow,
@@ -49,8 +52,8 @@ async function readBack(records: readonly EditRecord[]): Promise<EditRecord[]> {
 }
 
 describe("EasyEdit", () => {
-  test("zsRE, without pairs about anything else and questions that must be reasoned", async () => {
-    const rows = range(3).map((i) => ({ ...mendRow(i), ...(i === 0 && { portability: {} }) }));
+  test("zsRE, without pairs about anything else", async () => {
+    const rows = range(3).map(mendRow);
     const { records, counts } = await imported(await saveArray("zsre_mend_eval.json", rows));
     expect(records[2]).toEqual({
       id: "zsre_mend_eval-2",
@@ -64,10 +67,40 @@ describe("EasyEdit", () => {
       x_loc: "Who founded Town 2?",
       y_loc: ["Founder 2"],
     });
-    expect([...counts.omitted]).toEqual([
-      ["locality question about something else", 3],
-      ["portability question", 1],
+    expect([...counts.omitted]).toEqual([["locality question about something else", 3]]);
+  });
+
+  const entailed = [{ x: "Into which lake does the river of Town 0 flow?", y: "Lake 0" }];
+  test.each([
+    ["zsRE", mendRow],
+    ["CounterFact", easyEditCounterfactRow],
+    ["ROME's CounterFact", originalCounterfactRow],
+  ])("%s: a portability question follows from the edit; a row may have none", async (_, rowOf) => {
+    const rows = [
+      { ...rowOf(0), portability: oneHop(0) },
+      { ...rowOf(1), portability: {} },
+      { ...rowOf(2), portability: { ...oneHop(2), "New Answer": " " } },
+      {
+        ...rowOf(3),
+        portability: { "New Question": rowOf === mendRow ? "who founded town 3" : "", "New Answer": "x" },
+      },
+    ];
+    const { records, counts } = await imported(await saveArray("portability_gpt4.json", rows));
+    expect(records.map((record) => record.entailed)).toEqual([entailed, [], [], []]);
+    expect(counts.omitted.get("portability question without an answer")).toBe(1);
+  });
+
+  test("what follows from an edit is asked where it has no rephrase, and excuses no edit that has", async () => {
+    const rows = range(12).map((i) => ({ ...easyEditCounterfactRow(i), portability: oneHop(i) }));
+    const { records } = await imported(await saveArray("counterfact_portability_gpt4.json", rows));
+    const [episode] = evaluationEpisodes(records, 2, { maxEdits: 2, minEpisodes: 1 });
+    expect(episode?.inScope.map(({ kind }) => kind).sort()).toEqual([
+      ...["entailed", "entailed", "noisy", "noisy", "self", "self"],
     ]);
+    const known = { x_e: "a", y_e_options: ["b"], base_pred: "b", entailed };
+    expect(recordSchema.safeParse(known).success).toBe(true);
+    const reworded = { ...known, in_scope: [{ x: "A?", y: COPY }] };
+    expect(recordSchema.safeParse(reworded).success).toBe(false);
   });
 
   test("CounterFact: rephrases are noisy, neighbours must stay", async () => {
@@ -96,15 +129,18 @@ describe("EasyEdit", () => {
     expect(other.records[0]?.hard_out).toHaveLength(2);
   });
 
-  test("KnowEdit: an alias is a rephrase, reasoning is not", async () => {
+  test("KnowEdit: an alias is a rephrase, what must be reasoned follows from the edit", async () => {
     const path = await saveArray("wiki_recent.json", [wikiRecentRow(0), wikiRecentRow(1)]);
     const { records, counts } = await imported(path);
     expect(records[1]).toMatchObject({
       in_scope: [{ x: "The name of the mayor of T. No. 1 is", y: COPY }],
+      entailed: [
+        { x: "The mayor's birthplace of Town 1 is", y: "Somewhere" },
+        { x: "Mayor 1 governs", y: "Town 1" },
+      ],
       hard_out: [{ x: "The name of the country of Town 1 is", y_gold: ["Country 1", "C1"] }],
     });
     expect(Object.fromEntries(counts.omitted)).toEqual({
-      "portability question": 4,
       "forgetfulness question": 2,
       "locality question without an answer": 2,
     });
@@ -132,9 +168,11 @@ describe("EasyEdit", () => {
     expect(big.records[0]).toMatchObject({
       in_scope: [{ x: "Which person governs Town 0 as mayor?", y: COPY }],
       in_scope_noisy: [{ x: "Arr, who be the mayor of Town 0?", y: COPY }],
+      entailed: [{ x: "Where was the mayor of Town 0 born?", y: "Somewhere" }],
       hard_out: [{ x: "Who is the mayor of Village 0?", y_gold: ["Other 0"] }],
     });
-    expect([...big.counts.omitted]).toEqual([["question of several steps", 1]]);
+    expect(big.records[1]?.entailed).toEqual([]);
+    expect([...big.counts.omitted]).toEqual([]);
   });
 });
 
@@ -232,6 +270,14 @@ describe("any form", () => {
     ["EasyEdit zsRE", () => saveArray("a.json", range(5).map(mendRow))],
     ["EasyEdit CounterFact", () => saveArray("b.json", range(5).map(easyEditCounterfactRow))],
     ["ROME CounterFact", () => saveArray("c.json", range(5).map(originalCounterfactRow))],
+    [
+      "EasyEdit with portability",
+      () =>
+        saveArray(
+          "p.json",
+          range(5).map((i) => ({ ...mendRow(i), portability: oneHop(i) })),
+        ),
+    ],
     ["KnowEdit", () => saveArray("d.json", range(5).map(wikiRecentRow))],
     ["MEND zsRE", () => saveLines("e.jsonl", range(5).map(kiltRow))],
     ["SLAG Wikidata5m", () => saveLines("f.jsonl", range(20).flatMap(slagLines))],
@@ -255,7 +301,8 @@ describe("any form", () => {
   );
 
   test("an edit that comes again is left out and counted", async () => {
-    const path = await saveArray("twice.json", [mendRow(0), mendRow(1), mendRow(0)]);
+    const again = { ...mendRow(0), portability: oneHop(0) };
+    const path = await saveArray("twice.json", [mendRow(0), mendRow(1), again]);
     const { records, counts } = await imported(path);
     expect(records.map(({ id }) => id)).toEqual(["twice-0", "twice-1"]);
     expect([...counts.leftOut]).toEqual([["the same edit as an earlier row", 1]]);

@@ -3,6 +3,7 @@ import { fromMend, mendSchema } from "../datasets/zsre_formats.js";
 import { cleanText, groupKey, sameAnswer } from "../text.js";
 import { COPY, type OutScopePair } from "../types.js";
 import { type ImportedRow, type Layout, rowLayout } from "./layout.js";
+import { entailedPairs, oneHopQuestions, oneHopSchema, type PortabilityQuestion } from "./portability.js";
 
 const text = z.string().refine((value) => value.trim() !== "", "expected a text but received only blanks");
 /** Answers come as a text, a list of texts or a list of lists of names. */
@@ -24,6 +25,7 @@ interface Parts {
   /** Rephrases with other text around them. */
   readonly noisy?: readonly string[];
   readonly near: readonly { readonly prompt: string; readonly answers: readonly string[] }[];
+  readonly portability: readonly PortabilityQuestion[];
   readonly omitted?: readonly string[];
 }
 
@@ -35,7 +37,8 @@ function toRow(parts: Parts): ImportedRow {
   const x_e = cleanText(parts.prompt);
   const label = cleanText(parts.target);
   const gold = clean(parts.gold);
-  const omitted = [...(parts.omitted ?? [])];
+  const { entailed, omitted: unasked } = entailedPairs(x_e, parts.portability);
+  const omitted = [...(parts.omitted ?? []), ...unasked];
   if (label === "") return { outcome: "no new answer", omitted };
   if (gold.some((answer) => sameAnswer(answer, label)))
     return { outcome: "the new answer is the true one", omitted };
@@ -61,7 +64,7 @@ function toRow(parts: Parts): ImportedRow {
         y_e_options: [label],
         in_scope: copies(parts.rephrases),
         in_scope_noisy: copies(parts.noisy ?? []),
-        entailed: [],
+        entailed,
         hard_out,
         x_loc: x_e,
         y_loc: gold,
@@ -75,7 +78,6 @@ function toRow(parts: Parts): ImportedRow {
 /** One for each, so that they are counted. */
 const times = (what: string, count: number): string[] => Array.from({ length: count }, () => what);
 
-const PORTABILITY = "portability question";
 /** Its pairs of Natural Questions are about anything; other records serve as out-of-scope questions. */
 const RANDOM_LOCALITY = "locality question about something else";
 
@@ -84,15 +86,18 @@ const zsre = rowLayout({
   title: "zsRE as released with ROME and EasyEdit",
   container: "array",
   keys: ["src", "alt", "answers", "rephrase"],
-  schema: mendSchema.extend({ loc: z.string().optional(), portability: z.unknown().optional() }),
+  schema: mendSchema.extend({ loc: z.string().optional(), portability: oneHopSchema }),
   toRow: (row) => {
     const outcome = fromMend(row);
+    const omitted = times(RANDOM_LOCALITY, row.loc === undefined ? 0 : 1);
+    if (typeof outcome === "string") return { outcome, omitted };
+    const { entailed, omitted: unasked } = entailedPairs(
+      outcome.record.x_e,
+      oneHopQuestions(row.portability),
+    );
     return {
-      outcome,
-      omitted: [
-        ...times(RANDOM_LOCALITY, row.loc === undefined ? 0 : 1),
-        ...times(PORTABILITY, row.portability === undefined ? 0 : 1),
-      ],
+      outcome: { ...outcome, record: { ...outcome.record, entailed } },
+      omitted: [...omitted, ...unasked],
     };
   },
 });
@@ -110,6 +115,7 @@ const counterfact = rowLayout({
     rephrase_prompt: texts,
     locality_prompt: texts,
     locality_ground_truth: answers,
+    portability: oneHopSchema,
   }),
   toRow: (row) =>
     toRow({
@@ -120,6 +126,7 @@ const counterfact = rowLayout({
       rephrases: [],
       noisy: row.rephrase_prompt,
       near: row.locality_prompt.map((prompt) => ({ prompt, answers: row.locality_ground_truth })),
+      portability: oneHopQuestions(row.portability),
     }),
 });
 
@@ -140,8 +147,9 @@ const originalCounterfact = rowLayout({
     }),
     paraphrase_prompts: z.array(z.string()),
     neighborhood_prompts: z.array(z.string()).default([]),
+    portability: oneHopSchema,
   }),
-  toRow: ({ requested_rewrite: rewrite, paraphrase_prompts, neighborhood_prompts }) => {
+  toRow: ({ requested_rewrite: rewrite, paraphrase_prompts, neighborhood_prompts, portability }) => {
     const row = toRow({
       prompt: rewrite.prompt.replace("{}", () => rewrite.subject),
       subject: rewrite.subject,
@@ -150,6 +158,7 @@ const originalCounterfact = rowLayout({
       rephrases: [],
       noisy: paraphrase_prompts,
       near: neighborhood_prompts.map((prompt) => ({ prompt, answers: [rewrite.target_true.str] })),
+      portability: oneHopQuestions(portability),
     });
     const { outcome } = row;
     if (typeof outcome === "string" || rewrite.relation_id === undefined) return row;
@@ -163,6 +172,12 @@ const originalCounterfact = rowLayout({
 const pair = z.looseObject({ prompt: texts, ground_truth: answers });
 const pairs = z.array(pair).nullish();
 const countOf = (list: z.output<typeof pairs>): number => list?.length ?? 0;
+
+/** Prompts of a pair share its answers. */
+const questionsOf = (list: z.output<typeof pairs>): PortabilityQuestion[] =>
+  (list ?? []).flatMap(({ prompt, ground_truth }) =>
+    prompt.map((one) => ({ prompt: one, answers: ground_truth })),
+  );
 
 const knowEditFields = z.looseObject({
   prompt: text,
@@ -178,7 +193,7 @@ const knowEditFields = z.looseObject({
   locality: z.looseObject({ Relation_Specificity: pairs, Forgetfulness: pairs }).partial().nullish(),
 });
 
-/** An alias asks the same; what must be reasoned is no wording of the edit. */
+/** An alias asks the same; what must be reasoned follows from the edit. */
 function fromKnowEdit(row: z.output<typeof knowEditFields>): ImportedRow {
   const { portability, locality } = row;
   return toRow({
@@ -191,13 +206,12 @@ function fromKnowEdit(row: z.output<typeof knowEditFields>): ImportedRow {
       ...(row.rephrase ?? []),
       ...(portability?.Subject_Aliasing ?? []).flatMap(({ prompt }) => prompt),
     ],
-    near: (locality?.Relation_Specificity ?? []).flatMap(({ prompt, ground_truth }) =>
-      prompt.map((one) => ({ prompt: one, answers: ground_truth })),
-    ),
-    omitted: [
-      ...times(PORTABILITY, countOf(portability?.Reasoning) + countOf(portability?.Logical_Generalization)),
-      ...times("forgetfulness question", countOf(locality?.Forgetfulness)),
+    near: questionsOf(locality?.Relation_Specificity),
+    portability: [
+      ...questionsOf(portability?.Reasoning),
+      ...questionsOf(portability?.Logical_Generalization),
     ],
+    omitted: times("forgetfulness question", countOf(locality?.Forgetfulness)),
   });
 }
 
@@ -239,10 +253,11 @@ const wikiBigEdit = rowLayout({
     rephrase: texts,
     personas: texts.nullish(),
     mhop: z.string().nullish(),
+    mhop_ans: answers.nullish(),
     loc: z.string().nullish(),
     loc_ans: answers.nullish(),
   }),
-  toRow: ({ loc, loc_ans, ...row }) =>
+  toRow: ({ loc, loc_ans, mhop, mhop_ans, ...row }) =>
     toRow({
       prompt: row.update,
       subject: row.subject,
@@ -251,7 +266,7 @@ const wikiBigEdit = rowLayout({
       rephrases: row.rephrase,
       noisy: row.personas ?? [],
       near: loc ? [{ prompt: loc, answers: loc_ans ?? [] }] : [],
-      omitted: times("question of several steps", row.mhop ? 1 : 0),
+      portability: mhop ? [{ prompt: mhop, answers: mhop_ans ?? [] }] : [],
     }),
 });
 

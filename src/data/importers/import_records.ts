@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { SeprogError } from "../../errors.js";
 import { mergeGroups } from "../groups.js";
+import { actsByConsequence } from "../labels.js";
 import { Problems } from "../problems.js";
 import type { EditRecord, Split } from "../types.js";
 import { detectLayout } from "./detect.js";
@@ -94,7 +95,7 @@ export async function openImport(path: string, { format, split }: ImportOptions 
 function refuseRepeated(outcome: ImportedRow["outcome"], seen: Set<string>): ImportedRow["outcome"] {
   if (typeof outcome === "string") return outcome;
   const { x_e, y_e_options, entailed } = outcome.record;
-  const key = JSON.stringify([x_e, y_e_options, entailed]);
+  const key = JSON.stringify([x_e, y_e_options, actsByConsequence(outcome.record) ? entailed : []]);
   if (seen.has(key)) return REPEATED;
   seen.add(key);
   return outcome;
