@@ -1,6 +1,5 @@
 #include "activation.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
@@ -10,7 +9,6 @@
 #include <ATen/ops/sigmoid.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -18,6 +16,8 @@
 #include "../plan/planned_device.h"
 #include "../tensor/exponential.h"
 #include "../tensor/vectorise.h"
+#include "each_row.h"
+#include "gelu_new.h"
 
 namespace seprog {
 namespace {
@@ -25,11 +25,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kGrainElements = 1 << 14;
 constexpr float kDensityAtZero = 0.39894228040143268f;
-// gelu_new(x) = x·σ(2u), u = √(2/π)·(x + 0.044715·x³): the tanh of the usual form is a logistic function.
-constexpr float kTwoRoot = 1.5957691216057308f;
-constexpr float kCubic = 0.044715f;
 
 /// Φ(−a) = t·P(t)·e^(−a²/2) with t = 1 / (1 + 0.27·a), a ≥ 0. P is our least-squares fit of degree 8: relative
 /// error 2.3e-8 up to a = 13, where the tail is below the smallest float.
@@ -52,8 +48,6 @@ inline float gateOf(float x) {
   return x > 0.0f ? 1.0f - tail : tail;
 }
 
-inline float gateOfNew(float x) { return 1.0f / (1.0f + exponential(-kTwoRoot * (x + kCubic * x * x * x))); }
-
 SEPROG_VECTORISED void geluRow(const float* x, float* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) y[i] = x[i] * gateOf(x[i]);
 }
@@ -68,24 +62,11 @@ SEPROG_VECTORISED void geluSlopeRow(const float* g, const float* x, float* dx, i
 }
 
 SEPROG_VECTORISED void geluNewRow(const float* x, float* y, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) y[i] = x[i] * gateOfNew(x[i]);
+  for (int64_t i = 0; i < count; ++i) y[i] = x[i] * gelu_new::gate(x[i]);
 }
 
 SEPROG_VECTORISED void geluNewSlopeRow(const float* g, const float* x, float* dx, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    const float s = gateOfNew(x[i]);
-    dx[i] = g[i] * (s + x[i] * s * (1.0f - s) * kTwoRoot * (1.0f + 3.0f * kCubic * x[i] * x[i]));
-  }
-}
-
-/// Row by row: an element takes the same path through the loops whichever rows stand around it.
-template <typename Row>
-void eachRow(const at::Tensor& like_NF, Row&& row) {
-  const int64_t width = like_NF.size(1);
-  at::parallel_for(0, like_NF.size(0), std::max<int64_t>(1, kGrainElements / width),
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t n = begin; n < end; ++n) row(n * width, width);
-                   });
+  for (int64_t i = 0; i < count; ++i) dx[i] = g[i] * gelu_new::slope(x[i], gelu_new::gate(x[i]));
 }
 
 bool fusable(const at::Tensor& x_NF) {

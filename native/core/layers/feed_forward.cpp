@@ -1,6 +1,5 @@
 #include "feed_forward.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
@@ -8,12 +7,11 @@
 #include <ATen/ops/sigmoid.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
-
 #include "../instrument/memory_role.h"
 #include "../plan/planned_device.h"
-#include "../tensor/exponential.h"
 #include "../tensor/vectorise.h"
+#include "each_row.h"
+#include "gelu_new.h"
 #include "linear.h"
 
 namespace seprog {
@@ -22,35 +20,17 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kGrainElements = 1 << 14;
-// gelu_new(a) = a·σ(2u), u = √(2/π)·(a + 0.044715·a³): the tanh of the usual form is a logistic function.
-constexpr float kTwoRoot = 1.5957691216057308f;
-constexpr float kCubic = 0.044715f;
-
-inline float gateOf(float a) { return 1.0f / (1.0f + exponential(-kTwoRoot * (a + kCubic * a * a * a))); }
-
 SEPROG_VECTORISED void forwardRow(const float* a, const float* b, float* y, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) y[i] = a[i] * gateOf(a[i]) * b[i];
+  for (int64_t i = 0; i < count; ++i) y[i] = a[i] * gelu_new::gate(a[i]) * b[i];
 }
 
 SEPROG_VECTORISED void backwardRow(const float* g, const float* a, const float* b, float* da, float* db,
                                    int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
-    const float s = gateOf(a[i]);
-    const float slope = s + a[i] * s * (1.0f - s) * kTwoRoot * (1.0f + 3.0f * kCubic * a[i] * a[i]);
-    da[i] = g[i] * b[i] * slope;
+    const float s = gelu_new::gate(a[i]);
+    da[i] = g[i] * b[i] * gelu_new::slope(a[i], s);
     db[i] = g[i] * a[i] * s;
   }
-}
-
-/// Row by row: an element takes the same path through the loops whichever rows stand around it.
-template <typename Row>
-void eachRow(const at::Tensor& like_NF, Row&& row) {
-  const int64_t width = like_NF.size(1);
-  at::parallel_for(0, like_NF.size(0), std::max<int64_t>(1, kGrainElements / width),
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t n = begin; n < end; ++n) row(n * width, width);
-                   });
 }
 
 bool fusable(const at::Tensor& a_NF, const at::Tensor& b_NF) {
@@ -59,7 +39,7 @@ bool fusable(const at::Tensor& a_NF, const at::Tensor& b_NF) {
 }
 
 at::Tensor gate(const at::Tensor& a_NF) {
-  return at::sigmoid((a_NF + kCubic * a_NF * a_NF * a_NF) * kTwoRoot);
+  return at::sigmoid((a_NF + gelu_new::kCubic * a_NF * a_NF * a_NF) * gelu_new::kTwoRoot);
 }
 
 at::Tensor gatedForward(const at::Tensor& a_NF, const at::Tensor& b_NF) {
@@ -87,7 +67,7 @@ class GatedGelu : public torch::autograd::Function<GatedGelu> {
       // Plain operations: whoever asked for a graph of the gradient can differentiate them again.
       const at::Tensor s_NF = gate(a_NF);
       const at::Tensor slope_NF =
-          s_NF + a_NF * s_NF * (1 - s_NF) * (a_NF * a_NF * (3 * kCubic) + 1) * kTwoRoot;
+          s_NF + a_NF * s_NF * (1 - s_NF) * (a_NF * a_NF * (3 * gelu_new::kCubic) + 1) * gelu_new::kTwoRoot;
       return {above[0] * b_NF * slope_NF, above[0] * a_NF * s_NF};
     }
     const at::Tensor g_NF = above[0].contiguous();
