@@ -7,7 +7,7 @@ import type { EngineChoice } from "./job.js";
 /** What the engine is; fails where there is no addon, no such device or no memory for it. */
 export async function probeEngine(choice: EngineChoice): Promise<EngineFacts> {
   await using engine = await openEngine(choice);
-  return engineFacts(engine);
+  return await engineFacts(engine);
 }
 
 /** What an open engine is. */
