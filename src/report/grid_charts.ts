@@ -1,17 +1,8 @@
 import type { TopLevelSpec } from "vega-lite";
 import type { SummaryCell } from "../evaluation/records.js";
 import { meanOverSeeds, SHARE } from "../metrics/stratified.js";
-import {
-  type Chart,
-  type ChartOptions,
-  colorOf,
-  frame,
-  INK,
-  type LegendEntry,
-  lineChart,
-  plot,
-  rowsOf,
-} from "./charts.js";
+import { bandChart, colorsOf, figureAxis, legendOf } from "./band_chart.js";
+import { type Chart, type ChartOptions, frame, INK, lineChart, plot, rowsOf } from "./charts.js";
 import type { Grid, GridEstimate, GridFigure, GridMethod } from "./grid.js";
 import { groupBy } from "./group_by.js";
 import type { Series } from "./series.js";
@@ -97,16 +88,6 @@ interface Bar {
   readonly high: number;
 }
 
-const legendOf = (names: readonly string[]): LegendEntry[] =>
-  names.map((label, index) => ({ label, color: colorOf(index) }));
-
-const colorsOf = (field: string, names: readonly string[]) => ({
-  field,
-  type: "nominal" as const,
-  scale: { domain: [...names], range: names.map((_, index) => colorOf(index)) },
-  legend: null,
-});
-
 function barChart(grid: Grid, methods: readonly GridMethod[], figure: GridFigure): Chart {
   const bars = grid.datasets.flatMap((dataset) =>
     methods.flatMap(({ name }): Bar[] => {
@@ -122,13 +103,7 @@ function barChart(grid: Grid, methods: readonly GridMethod[], figure: GridFigure
     axis: { title: null, labelAngle: -20, ticks: false },
   };
   const xOffset = { field: "method", type: "nominal" as const, sort: names };
-  const y = (field: string) => ({
-    field,
-    type: "quantitative" as const,
-    title: figure,
-    scale: { domain: [0, 1] },
-    axis: { tickCount: 5 },
-  });
+  const y = figureAxis(figure, 1);
   return {
     title: `${NAMES[figure]} by method, mean over K`,
     note: `${figure === "ES" ? "Higher" : "Lower"} is better; lines are 95 % intervals.`,
@@ -168,47 +143,19 @@ function sweepCharts(grid: Grid): Chart[] {
 
 function sweepChart(grid: Grid, methods: readonly GridMethod[], figure: GridFigure): Chart {
   const option = methods[0]?.sweep?.option ?? "";
-  const points = grid.datasets.flatMap((dataset) =>
+  const points = grid.datasets.flatMap((series) =>
     methods.flatMap(({ name, sweep }) => {
-      const mean = grid.mean(figure, name, [dataset]);
-      return mean === null ? [] : [{ dataset, setting: sweep?.value ?? "", ...withinOne(mean) }];
+      const mean = grid.mean(figure, name, [series]);
+      return mean === null ? [] : [{ series, at: sweep?.value ?? "", ...withinOne(mean) }];
     }),
   );
   const highest = Math.max(...points.map(({ high }) => high), 0.2);
-  const x = {
-    field: "setting",
-    type: "ordinal" as const,
-    sort: methods.map(({ sweep }) => sweep?.value ?? ""),
-    axis: { title: option, labelAngle: 0 },
-  };
-  const y = (field: string) => ({
-    field,
-    type: "quantitative" as const,
-    title: figure,
-    scale: { domain: figure === "ES" ? [0, 1] : [0, highest * 1.05] },
-    axis: { tickCount: 5 },
-  });
-  const color = colorsOf("dataset", grid.datasets);
-  return {
+  return bandChart({
     title: `${NAMES[figure]} against ${option}`,
     note: `Mean over K; ${figure === "ES" ? "higher" : "lower"} is better.`,
-    legend: grid.datasets.length > 1 ? legendOf(grid.datasets) : [],
-    spec: {
-      ...frame(),
-      width: 330,
-      height: 220,
-      data: { values: points },
-      layer: [
-        {
-          mark: { type: "area" as const, opacity: 0.15 },
-          encoding: { x, y: y("low"), y2: { field: "high" }, color },
-        },
-        { mark: { type: "line" as const, strokeWidth: 2 }, encoding: { x, y: y("value"), color } },
-        {
-          mark: { type: "point" as const, filled: true, size: 40, opacity: 1 },
-          encoding: { x, y: y("value"), color },
-        },
-      ],
-    },
-  };
+    points,
+    series: { title: "dataset", names: grid.datasets },
+    x: { title: option, places: methods.map(({ sweep }) => sweep?.value ?? "") },
+    y: { title: figure, highest: figure === "ES" ? 1 : highest * 1.05 },
+  });
 }

@@ -184,7 +184,7 @@ describe("the report of sequential edits", () => {
     ]);
     expect(charts).toHaveLength(1);
     expect(charts[0]?.legend.map((entry) => entry.label)).toEqual(["ft", "slag"]);
-    expect(JSON.stringify(charts[0]?.spec)).toContain('"age":"4"');
+    expect(JSON.stringify(charts[0]?.spec)).toContain('"at":"4"');
   });
 
   it("says how edits were made", async () => {
