@@ -49,10 +49,15 @@ bool readPaths(napi_env env, napi_callback_info info, std::vector<std::string>* 
   return true;
 }
 
-void setWaitPolicy() {
-  // libgomp reads this when it is loaded. Its default, spinning, makes every parallel region 10 to 20 times
-  // slower as soon as another process wants a core. The user's own value stands.
+/// What libraries read when they are loaded. The user's own values stand.
+void setLibraryDefaults() {
+  // libgomp's default, spinning, makes every parallel region 10 to 20 times slower as soon as another process wants a
+  // core.
   setenv("OMP_WAIT_POLICY", "passive", 0);
+  // oneDNN, and libtorch in front of it, each keep what was prepared for the last 1,024 shapes of a product, some 0.2 MB a
+  // shape. Rows that leave a batch make new shapes all the time: a process that answers for long grows by 200 MB.
+  setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256", 0);
+  setenv("LRU_CACHE_CAPACITY", "256", 0);
 }
 
 bool openLibrary(const std::string& path) {
@@ -65,7 +70,7 @@ bool openLibrary(const std::string& path) {
 napi_value preload(napi_env env, napi_callback_info info) {
   std::vector<std::string> paths;
   if (!readPaths(env, info, &paths)) return nullptr;
-  setWaitPolicy();
+  setLibraryDefaults();
   for (const std::string& path : paths) {
     if (openLibrary(path)) continue;
     const char* reason = dlerror();
@@ -85,7 +90,7 @@ struct Opening {
 napi_value startPreload(napi_env env, napi_callback_info info) {
   auto opening = std::make_unique<Opening>();
   if (!readPaths(env, info, &opening->paths)) return nullptr;
-  setWaitPolicy();
+  setLibraryDefaults();
   napi_value name;
   napi_create_string_utf8(env, "seprog preload", NAPI_AUTO_LENGTH, &name);
   const auto open = [](napi_env, void* data) {

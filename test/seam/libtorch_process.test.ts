@@ -23,7 +23,9 @@ try {
 }
 const files = readFileSync("/proc/self/maps", "utf8").split("\\n").map((line) => line.split(/\\s+/)[5] ?? "");
 result.mapped = [...new Set(files)].filter((file) => /libtorch|libc10|libgomp/.test(file)).sort();
-result.waitPolicy = process.env.OMP_WAIT_POLICY;
+const { OMP_WAIT_POLICY: waitPolicy, ONEDNN_PRIMITIVE_CACHE_CAPACITY, LRU_CACHE_CAPACITY } = process.env;
+result.waitPolicy = waitPolicy;
+result.shapesKept = [ONEDNN_PRIMITIVE_CACHE_CAPACITY, LRU_CACHE_CAPACITY];
 console.log(JSON.stringify(result));`;
 
 interface Result {
@@ -32,10 +34,18 @@ interface Result {
   readonly message: string | null;
   readonly mapped: readonly string[];
   readonly waitPolicy: string | undefined;
+  readonly shapesKept: readonly (string | null)[];
 }
 
 function loadInChild(env: NodeJS.ProcessEnv): Result {
-  const { OMP_WAIT_POLICY: _, SEPROG_LIBTORCH: __, ...clean } = process.env;
+  const clean = { ...process.env };
+  for (const name of [
+    "OMP_WAIT_POLICY",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY",
+    "LRU_CACHE_CAPACITY",
+    "SEPROG_LIBTORCH",
+  ])
+    delete clean[name];
   const output = execFileSync(process.execPath, ["--input-type=module", "-e", SCRIPT], {
     env: { ...clean, ...env },
     encoding: "utf8",
@@ -77,6 +87,11 @@ test("a foreign libtorch on the loader's path is not loaded, and there is one Op
 test("worker threads of OpenMP sleep when idle, unless the user wants otherwise", () => {
   expect(loadInChild({}).waitPolicy).toBe("passive");
   expect(loadInChild({ OMP_WAIT_POLICY: "active" }).waitPolicy).toBe("active");
+});
+
+test("the matrix library keeps no thousand shapes, unless the user wants them", () => {
+  expect(loadInChild({}).shapesKept).toEqual(["256", "256"]);
+  expect(loadInChild({ LRU_CACHE_CAPACITY: "1024" }).shapesKept).toEqual(["256", "1024"]);
 });
 
 test("a libtorch whose libraries do not load is NATIVE_NOT_FOUND with the loader's words", () => {
