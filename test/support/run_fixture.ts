@@ -126,7 +126,7 @@ export function cellResult(cell: SummaryCell): CellResult {
     tuning: null,
     agreement: null,
     work: null,
-    timing: {
+    timing: cell.inference && {
       warmup: 2,
       repetitions: 10,
       inferenceWallMs: [10],
