@@ -11,10 +11,10 @@
 
 namespace seprog::torch_bytes {
 
-/// Little-endian.
+/// Little-endian, in as many bytes as asked for: more than eight too.
 inline std::string number(uint64_t value, int bytes) {
   std::string out;
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 0xFF);
+  for (int i = 0; i < bytes; ++i, value >>= 8) out += static_cast<char>(value & 0xFF);
   return out;
 }
 
