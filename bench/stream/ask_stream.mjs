@@ -25,14 +25,14 @@ const { values } = parseArgs({
   },
 });
 
-/** Wordings of the data set, again with another beginning where there are too few. */
+/** Wordings of the data set, again under another number where there are too few: none twice, all of the same lengths. */
 async function wordings(count) {
   const { splits } = await loadDataset("counterfact", {});
   const records = [...splits.train, ...splits.validation, ...splits.test];
   const known = records.flatMap(({ x_e, in_scope }) => [x_e, ...in_scope.map(({ x }) => x)]);
   return Array.from({ length: count }, (_, i) => {
     const again = Math.floor(i / known.length);
-    return `${"So, ".repeat(again)}${known[i % known.length]}`;
+    return `${100 + again}: ${known[i % known.length]}`;
   });
 }
 
@@ -104,7 +104,7 @@ try {
     console.log(`stream's throughput / batch's, ${clock}: ${(least(batches, clock) / least(streams, clock)).toFixed(2)}`);
   const long = Number(values.long);
   if (long > 0) {
-    const marks = [0.1, 0.5, 1].map((share) => Math.round(share * long));
+    const marks = [0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1].map((share) => Math.round(share * long));
     const { rss } = await stream(memory, await wordings(long), marks);
     console.log(`resident: ${rss.map(([mark, mib]) => `${mib.toFixed(0)} MiB after ${mark}`).join(", ")}`);
   }
